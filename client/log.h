@@ -1,0 +1,47 @@
+/*
+ * log.h
+ *		What the client says about itself, on stderr: plain lines, or JSON lines (--log-format=json).
+ *
+ * Never records (they go to the sink), never passwords.  Only main.c, stream.c and the subcommands
+ * log; lower layers return a CdcError.
+ */
+#ifndef CDC_LOG_H
+#define CDC_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+
+typedef enum LogLevel
+{
+	LOG_DEBUG,
+	LOG_INFO,
+	LOG_WARNING,
+	LOG_ERROR,
+} LogLevel;
+
+/* threshold: lines below it are not written.  json: one JSON object per line (written by json-c). */
+extern void log_setup(LogLevel threshold, bool json);
+
+/* One line.  fmt makes the message. */
+extern void log_line(LogLevel level, const char *fmt, ...) CDC_PRINTF(2, 3);
+
+/* An error with its SQLSTATE, detail and hint. */
+extern void log_error(LogLevel level, const CdcError *err);
+
+/*
+ * Progress of a running stream.  On a terminal one line, redrawn in place (the caller calls at
+ * most a few times a second); elsewhere a log line every progress interval.
+ */
+typedef struct LogProgress
+{
+	uint64_t records;     /* delivered to the sink since the start */
+	uint64_t bytes;       /* of their payloads */
+	uint64_t lag_bytes;   /* server's last known WAL end minus what is durable in the sink */
+	double lag_seconds;   /* now minus commit time of the last durable transaction; < 0: unknown */
+	char durable_lsn[20]; /* text form, what has been acknowledged to the server */
+} LogProgress;
+extern void log_progress(const LogProgress *progress, int64_t now_us);
+
+#endif /* CDC_LOG_H */

@@ -1,0 +1,94 @@
+/*
+ * options.h
+ *		One table of options drives the long flags, the config file, the environment and --help.
+ *
+ * Precedence: flag, then environment (CDC_SLOT for --slot), then --config FILE (key = value, the
+ * same names), then the table's default.
+ */
+#ifndef CDC_OPTIONS_H
+#define CDC_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "error.h"
+
+typedef enum Command
+{
+	CMD_NONE,
+	CMD_STREAM,
+	CMD_SLOT_CREATE,
+	CMD_SLOT_DROP,
+	CMD_SLOT_LIST,
+	CMD_DOCTOR,
+	CMD_STATUS,
+} Command;
+
+/* An option of the plugin, passed through to START_REPLICATION as it stands. */
+typedef struct PluginOption
+{
+	char *name;
+	char *value;
+} PluginOption;
+
+/*
+ * Everything a subcommand may want to know.  Strings are owned by the struct and are NULL where not
+ * given; durations are microseconds, sizes bytes.
+ */
+typedef struct CdcOptions
+{
+	Command command;
+
+	char *dbname;       /* conninfo string, URI or database name; libpq's defaults apply */
+	char *slot;         /* slot name */
+	bool create_slot;   /* stream: create the slot if it does not exist */
+	bool if_not_exists; /* slot create */
+	bool failover;      /* slot create, stream --create-slot: FAILOVER (server 17+) */
+	char *sink;         /* URI, or "-" for stdout */
+
+	PluginOption *plugin_options; /* in the order given; framing and protocol_version are ours */
+	int num_plugin_options;
+
+	uint64_t endpos;          /* LSN, 0: none */
+	bool until_now;           /* --until=now: endpos is the server's WAL end at start */
+	bool require_position;    /* refuse a sink without a position */
+	bool accept_gap;          /* --accept=gap */
+	bool accept_divergence;   /* --accept=divergence */
+	bool accept_other_source; /* --accept=other-source */
+
+	int64_t
+		retry_for; /* give up (exit 3) after so long without progress; 0: never retry, -1: for ever */
+	int64_t receive_timeout; /* no byte from the server for so long: the connection is dead */
+	int64_t status_interval; /* feedback to the server at least so often */
+	int64_t commit_interval; /* how long the sink may gather before it makes records durable */
+	uint64_t max_in_flight;  /* bytes handed to the sink and not yet durable */
+
+	bool json;                 /* output of status, doctor, slot list as JSON */
+	bool fix;                  /* doctor --fix */
+	bool log_json;             /* --log-format=json */
+	bool quiet;                /* only warnings and errors */
+	bool verbose;              /* debug lines too */
+	bool progress;             /* progress line or lines (default on; --progress=off) */
+	int64_t progress_interval; /* of the log lines where stderr is no terminal */
+} CdcOptions;
+
+/*
+ * Reads argv, environment and config file.	 CDC_OK with command CMD_NONE where --help or --version
+ * was asked for and has been answered on stdout.  Errors are CDC_USAGE and name the option, where it
+ * came from, the value and what is allowed.
+ */
+extern CdcStatus options_read(CdcOptions *options, int argc, char **argv, char **envp,
+							  CdcError *err) CDC_MUST_CHECK;
+extern void options_free(CdcOptions *options);
+
+/* "64MiB", "10s", "0/16E2A10": readers shared with sink URIs.	what names the option in the error. */
+extern CdcStatus options_parse_size(const char *text, const char *what, uint64_t *bytes,
+									CdcError *err) CDC_MUST_CHECK;
+extern CdcStatus options_parse_duration(const char *text, const char *what, int64_t *us,
+										CdcError *err) CDC_MUST_CHECK;
+extern CdcStatus options_parse_lsn(const char *text, const char *what, uint64_t *lsn,
+								   CdcError *err) CDC_MUST_CHECK;
+
+#endif /* CDC_OPTIONS_H */

@@ -1,0 +1,68 @@
+/*
+ * pgconn.h
+ *		Connections to PostgreSQL: opening them, asking, and errors with the hint that mends them.
+ *
+ * Everything libpq understands (URIs, services, .pgpass, TLS, SCRAM, PG* variables) is left to
+ * libpq; only application_name, TCP keepalives and wal_sender_timeout are set, each only where the
+ * user has not set it.
+ */
+#ifndef CDC_PGCONN_H
+#define CDC_PGCONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <libpq-fe.h>
+
+#include "error.h"
+
+typedef enum PgConnKind
+{
+	PGCONN_SQL,         /* an ordinary session */
+	PGCONN_REPLICATION, /* replication=database: a walsender, which also takes SQL */
+} PgConnKind;
+
+/*
+ * Opens a connection (PQconnectStart and poll, so that a signal ends the wait: *interrupted, may be
+ * NULL, is read between polls).	 On CDC_OK the caller owns *conn and PQfinish()es it.  CDC_RETRY: not
+ * reachable or not ready; CDC_USAGE: authentication, unknown database, bad conninfo.
+ */
+extern CdcStatus pgconn_open(PGconn **conn, const char *conninfo, PgConnKind kind,
+							 const volatile int *interrupted, CdcError *err) CDC_MUST_CHECK;
+
+/*
+ * Runs one command and expects tuples or success.	On CDC_OK *result is the caller's to PQclear()
+ * (result may be NULL where it does not matter).
+ */
+extern CdcStatus pgconn_query(PGconn *conn, const char *sql, PGresult **result,
+							  CdcError *err) CDC_MUST_CHECK;
+extern CdcStatus pgconn_query_params(PGconn *conn, const char *sql, int nparams,
+									 const char *const *params, PGresult **result,
+									 CdcError *err) CDC_MUST_CHECK;
+
+/*
+ * Fills err from a failed result (or from the connection where result is NULL) and says whether
+ * trying again may help.  what: "START_REPLICATION of slot \"s\"".	 Known failures get their hint:
+ * output_plugin_libraries, missing library, wal_level, no free slot or walsender, missing
+ * REPLICATION privilege, slot of another plugin or database, slot lost (wal_status).
+ */
+extern CdcStatus pgconn_error(PGconn *conn, const PGresult *result, const char *what,
+							  CdcError *err);
+
+/* IDENTIFY_SYSTEM: what a position's source is made of.  Works on a replication connection. */
+typedef struct ServerIdentity
+{
+	char system_identifier[24]; /* decimal text of a uint64 */
+	char database[64 * 4];
+	uint32_t timeline; /* at connect; may go stale on a walsender that survives a promotion */
+	uint64_t wal_end;
+	int version; /* PQserverVersion */
+} ServerIdentity;
+extern CdcStatus pgconn_identify(PGconn *conn, ServerIdentity *identity,
+								 CdcError *err) CDC_MUST_CHECK;
+
+/* Quoting for replication commands (repl_scanner.l): "identifier" and 'literal'; malloc'd. */
+extern char *pgconn_quote_identifier(const char *name);
+extern char *pgconn_quote_literal(const char *value);
+
+#endif /* CDC_PGCONN_H */

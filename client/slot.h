@@ -1,0 +1,53 @@
+/*
+ * slot.h
+ *		Replication slots: looking at them, creating and dropping them.
+ */
+#ifndef CDC_SLOT_H
+#define CDC_SLOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "options.h"
+#include "pgconn.h"
+
+typedef struct SlotInfo
+{
+	bool exists;
+	char plugin[64];
+	char database[64 * 4];
+	bool active;
+	int active_pid; /* 0: none */
+	uint64_t restart_lsn;
+	uint64_t confirmed_flush_lsn;
+	char wal_status[16]; /* reserved, extended, unreserved, lost */
+	bool two_phase;
+	bool failover;                /* server 17+ */
+	bool synced;                  /* server 17+: on a standby, kept in step by slotsync */
+	char invalidation_reason[64]; /* server 17+, "" if none */
+} SlotInfo;
+
+/* Reads pg_replication_slots.	A slot that does not exist is CDC_OK with exists false. */
+extern CdcStatus slot_read(PGconn *conn, const char *slot, SlotInfo *info,
+						   CdcError *err) CDC_MUST_CHECK;
+
+/* Refuses (CDC_STOP, CDC_USAGE) what cannot be streamed: other plugin, other database, lost. */
+extern CdcStatus slot_check_usable(const SlotInfo *info, const char *slot, const char *database,
+								   CdcError *err) CDC_MUST_CHECK;
+
+/*
+ * CREATE_REPLICATION_SLOT ... LOGICAL cdc_decoder NOEXPORT_SNAPSHOT on a replication connection.
+ * Creation waits for transactions that are running; while it hangs, notice() is called about once
+ * a second with a line that names the oldest one's pid and age (from a second, ordinary
+ * connection, opened with conninfo).  *consistent_point gets the new slot's LSN.
+ */
+extern CdcStatus slot_create(PGconn *repl, const char *conninfo, const char *slot, bool failover,
+							 const volatile int *interrupted, void (*notice)(const char *line),
+							 uint64_t *consistent_point, CdcError *err) CDC_MUST_CHECK;
+
+/* The subcommands; each returns the process's exit code. */
+extern int slot_create_main(const CdcOptions *options, const volatile int *interrupted);
+extern int slot_drop_main(const CdcOptions *options);
+extern int slot_list_main(const CdcOptions *options);
+
+#endif /* CDC_SLOT_H */
