@@ -24,6 +24,13 @@ typedef enum LogLevel
 /* threshold: lines below it are not written.  json: one JSON object per line (written by json-c). */
 extern void log_setup(LogLevel threshold, bool json);
 
+/*
+ * How progress is shown: on a terminal in one line that is redrawn in place (in_place), elsewhere as
+ * a log line every interval_us; 0 shows none.  The default is none.  --log-format=json never draws
+ * in place.
+ */
+extern void log_setup_progress(bool in_place, int64_t interval_us);
+
 /* One line.  fmt makes the message. */
 extern void log_line(LogLevel level, const char *fmt, ...) CDC_PRINTF(2, 3);
 
@@ -43,5 +50,8 @@ typedef struct LogProgress
 	char durable_lsn[20]; /* text form, what has been acknowledged to the server */
 } LogProgress;
 extern void log_progress(const LogProgress *progress, int64_t now_us);
+
+/* Leaves the progress line that was drawn last as it stands and goes to a new line. */
+extern void log_progress_end(void);
 
 #endif /* CDC_LOG_H */
