@@ -3,7 +3,12 @@
  *		One table of options drives the long flags, the config file, the environment and --help.
  *
  * Precedence: flag, then environment (CDC_SLOT for --slot), then --config FILE (key = value, the
- * same names), then the table's default.
+ * same names), then the table's default.  - and _ are the same in a name.
+ *
+ * A flag that the subcommand does not take is an error.  Environment and config file may serve
+ * several subcommands, so what they say for another one is checked and then left alone.  A variable
+ * CDC_* that is no option's is an error where it looks like one misspelt, else a warning (a cluster
+ * manager puts variables of its own there: CDC_SERVICE_HOST, CDC_PORT, ...).
  */
 #ifndef CDC_OPTIONS_H
 #define CDC_OPTIONS_H
@@ -72,7 +77,12 @@ typedef struct CdcOptions
 	bool verbose;              /* debug lines too */
 	bool progress;             /* progress line or lines (default on; --progress=off) */
 	int64_t progress_interval; /* of the log lines where stderr is no terminal */
+
+	char **warnings; /* about what was given, one line each, to be logged once logging is set up */
+	int num_warnings;
 } CdcOptions;
+
+#define CDC_CLIENT_VERSION "1.0"
 
 /*
  * Reads argv, environment and config file.	 CDC_OK with command CMD_NONE where --help or --version
@@ -83,7 +93,13 @@ extern CdcStatus options_read(CdcOptions *options, int argc, char **argv, char *
 							  CdcError *err) CDC_MUST_CHECK;
 extern void options_free(CdcOptions *options);
 
-/* "64MiB", "10s", "0/16E2A10": readers shared with sink URIs.	what names the option in the error. */
+/* What --version says: the client's version, the libraries', and the sinks that are built in. */
+extern void options_print_version(FILE *out);
+
+/*
+ * "64MiB", "10s", "0/16E2A10": readers shared with sink URIs.  what names the option in the error.
+ * A size without a unit counts bytes, a duration without one seconds.
+ */
 extern CdcStatus options_parse_size(const char *text, const char *what, uint64_t *bytes,
 									CdcError *err) CDC_MUST_CHECK;
 extern CdcStatus options_parse_duration(const char *text, const char *what, int64_t *us,

@@ -1,0 +1,255 @@
+/*
+ * option_table.c
+ *		The one table of options, and finding things in it.
+ */
+#include "option_table.h"
+
+#include <string.h>
+
+#define SECOND INT64_C(1000000)
+#define DAY (86400 * SECOND)
+#define KIB INT64_C(1024)
+#define GIB (KIB * KIB * KIB)
+
+#define STREAM COMMAND_BIT(CMD_STREAM)
+#define CREATE COMMAND_BIT(CMD_SLOT_CREATE)
+#define DROP COMMAND_BIT(CMD_SLOT_DROP)
+#define LIST COMMAND_BIT(CMD_SLOT_LIST)
+#define DOCTOR COMMAND_BIT(CMD_DOCTOR)
+#define STATUS COMMAND_BIT(CMD_STATUS)
+#define ALL (STREAM | CREATE | DROP | LIST | DOCTOR | STATUS)
+
+#define AT(field) .offset = offsetof(CdcOptions, field)
+
+const CommandDef command_table[] = {
+	{CMD_STREAM, "stream", NULL, "stream a slot's records to a sink"},
+	{CMD_SLOT_CREATE, "slot", "create", "create a replication slot for cdc_decoder"},
+	{CMD_SLOT_DROP, "slot", "drop", "drop a replication slot"},
+	{CMD_SLOT_LIST, "slot", "list",
+	 "list the logical replication slots and how far behind they are"},
+	{CMD_DOCTOR, "doctor", NULL,
+	 "check server, slot, privileges and sink, and say how to mend each"},
+	{CMD_STATUS, "status", NULL, "positions, lag and retained WAL of a slot, or of all of ours"},
+	{CMD_NONE, NULL, NULL, NULL},
+};
+
+static const OptionMember until_members[] = {
+	{"now", offsetof(CdcOptions, until_now), true},
+	{NULL, 0, false},
+};
+
+static const OptionMember accept_members[] = {
+	{"gap", offsetof(CdcOptions, accept_gap), true},
+	{"divergence", offsetof(CdcOptions, accept_divergence), true},
+	{"other-source", offsetof(CdcOptions, accept_other_source), true},
+	{NULL, 0, false},
+};
+
+static const OptionMember log_format_members[] = {
+	{"text", offsetof(CdcOptions, log_json), false},
+	{"json", offsetof(CdcOptions, log_json), true},
+	{NULL, 0, false},
+};
+
+/* One option a paragraph. */
+/* clang-format off */
+const OptionDef option_table[] = {
+	{.name = "dbname", .short_name = 'd', .type = OPTION_STRING, .commands = ALL, AT(dbname),
+	 .argument = "CONNINFO",
+	 .doc = "the database: a name, a conninfo string or a URI; PG* variables, service files and "
+			".pgpass apply"},
+	{.name = "slot", .short_name = 'S', .type = OPTION_SLOT, .commands = ALL, AT(slot),
+	 .argument = "NAME",
+	 .doc = "the replication slot"},
+	{.name = "sink", .type = OPTION_STRING, .commands = STREAM | DOCTOR | STATUS, AT(sink),
+	 .argument = "URI",
+	 .doc = "where the records go: - for standard output, or a URI such as "
+			"file:///var/lib/cdc/events.ndjson"},
+	{.name = "create-slot", .type = OPTION_BOOL, .commands = STREAM, AT(create_slot),
+	 .doc = "create the slot if it does not exist"},
+	{.name = "if-not-exists", .type = OPTION_BOOL, .commands = CREATE, AT(if_not_exists),
+	 .doc = "do nothing where the slot exists already"},
+	{.name = "failover", .type = OPTION_BOOL, .commands = STREAM | CREATE, AT(failover),
+	 .doc = "create the slot so that standbys keep it in step (PostgreSQL 17 and later)"},
+
+	{.name = "endpos", .short_name = 'E', .type = OPTION_LSN, .commands = STREAM, AT(endpos),
+	 .argument = "LSN",
+	 .doc = "stop when everything up to this LSN is durable"},
+	{.name = "until", .type = OPTION_CHOICE, .commands = STREAM, .members = until_members,
+	 .argument = "now",
+	 .doc = "stop when everything that the server has written by now is durable"},
+	{.name = "require-position", .type = OPTION_BOOL, .commands = STREAM, AT(require_position),
+	 .doc = "refuse a sink that holds no position of this source yet"},
+	{.name = "accept", .type = OPTION_SET, .commands = STREAM, .members = accept_members,
+	 .argument = "LIST",
+	 .doc = "go on in spite of a gap, divergence or other-source, once, where stream refused to"},
+	{.name = "retry-for", .type = OPTION_DURATION, .commands = STREAM, AT(retry_for),
+	 .argument = "TIME", .default_value = "5min", .forever = "forever", .min = 0, .max = 365 * DAY,
+	 .doc = "give up after so long without progress; 0 never retries, forever always does"},
+	{.name = "receive-timeout", .type = OPTION_DURATION, .commands = STREAM, AT(receive_timeout),
+	 .argument = "TIME", .default_value = "60s", .min = SECOND, .max = DAY,
+	 .doc = "take the connection for dead when the server has sent nothing for so long"},
+	{.name = "status-interval", .type = OPTION_DURATION, .commands = STREAM, AT(status_interval),
+	 .argument = "TIME", .default_value = "10s", .min = SECOND / 10, .max = 3600 * SECOND,
+	 .doc = "report the durable position to the server at least so often"},
+	{.name = "commit-interval", .type = OPTION_DURATION, .commands = STREAM, AT(commit_interval),
+	 .argument = "TIME", .default_value = "1s", .min = 0, .max = 3600 * SECOND,
+	 .doc = "how long the sink may gather records before it makes them durable"},
+	{.name = "max-in-flight", .type = OPTION_SIZE, .commands = STREAM, AT(max_in_flight),
+	 .argument = "SIZE", .default_value = "16MiB", .min = 64 * KIB, .max = 64 * GIB,
+	 .doc = "how much may be handed to the sink and not be durable yet"},
+
+	{.name = "json", .type = OPTION_BOOL, .commands = LIST | DOCTOR | STATUS, AT(json),
+	 .doc = "write JSON instead of text"},
+	{.name = "fix", .type = OPTION_BOOL, .commands = DOCTOR, AT(fix),
+	 .doc = "apply what is safe: settings that are wrong; never restarts the server"},
+	{.name = "log-format", .type = OPTION_CHOICE, .commands = ALL, .members = log_format_members,
+	 .argument = "text|json", .default_value = "text",
+	 .doc = "form of the lines on standard error"},
+	{.name = "quiet", .short_name = 'q', .type = OPTION_BOOL, .commands = ALL, AT(quiet),
+	 .doc = "log warnings and errors only"},
+	{.name = "verbose", .short_name = 'v', .type = OPTION_BOOL, .commands = ALL, AT(verbose),
+	 .doc = "log debug lines too"},
+	{.name = "progress", .type = OPTION_BOOL, .commands = STREAM, AT(progress),
+	 .default_value = "on",
+	 .doc = "show records and bytes per second and the lag: one line on a terminal, else log lines"},
+	{.name = "progress-interval", .type = OPTION_DURATION, .commands = STREAM, AT(progress_interval),
+	 .argument = "TIME", .default_value = "10s", .min = SECOND / 10, .max = DAY,
+	 .doc = "time between progress lines in a log"},
+	{.name = "config", .type = OPTION_CONFIG, .commands = ALL, .argument = "FILE",
+	 .doc = "read further options from FILE: lines of name = value, # starts a comment"},
+	{.name = "help", .short_name = '?', .type = OPTION_HELP, .commands = ALL,
+	 .doc = "show this help"},
+	{.name = "version", .short_name = 'V', .type = OPTION_VERSION, .commands = ALL,
+	 .doc = "show the version and the sinks that are built in"},
+
+	{.name = "publication_names", .type = OPTION_PLUGIN, .commands = STREAM | DOCTOR,
+	 .argument = "NAMES",
+	 .doc = "publications that select tables, columns, rows and operations; separated by commas"},
+	{.name = "pipeline", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "NAME",
+	 .doc = "the set of rules that transforms the records"},
+	{.name = "format", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "NAME",
+	 .doc = "what a record looks like"},
+	{.name = "batch_bytes", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "SIZE",
+	 .doc = "how many bytes of records the server sends in one message"},
+	{.name = "source", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "NAME",
+	 .doc = "the source's name in the records; the database's by default"},
+	{.name = "delete", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "full|key",
+	 .doc = "whether a delete carries the whole old row or its key only"},
+	{.name = "numeric", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "string|number",
+	 .doc = "how numeric values are written"},
+	{.name = "bigint", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "number|string",
+	 .doc = "how bigint values are written"},
+	{.name = "binary", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "hex|base64",
+	 .doc = "how bytea values are written"},
+	{.name = "generated_columns", .type = OPTION_PLUGIN, .commands = STREAM,
+	 .argument = "all|stored|none",
+	 .doc = "which generated columns are in the records"},
+	{.name = "origin", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "any|none",
+	 .doc = "whether changes that came here by replication are streamed"},
+	{.name = "transaction_records", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "on|off",
+	 .doc = "records for begin and commit too"},
+	{.name = "messages", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "on|off",
+	 .doc = "records for logical messages too"},
+	{.name = "message_prefixes", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "LIST",
+	 .doc = "only logical messages with these prefixes"},
+	{.name = "max_record_bytes", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "SIZE",
+	 .doc = "a larger record leaves out its largest columns"},
+	{.name = "option", .short_name = 'o', .type = OPTION_PASS, .commands = STREAM,
+	 .argument = "NAME=VALUE",
+	 .doc = "any other option of the plugin; may be given more than once"},
+	{.name = NULL},
+};
+/* clang-format on */
+
+static char
+fold(char c)
+{
+	return c == '_' ? '-' : c;
+}
+
+const OptionDef *
+option_find(const char *name, size_t length)
+{
+	for (const OptionDef *def = option_table; def->name != NULL; def++)
+	{
+		size_t i = 0;
+
+		while (i < length && fold(name[i]) == fold(def->name[i]) && def->name[i] != '\0')
+			i++;
+		if (i == length && def->name[i] == '\0')
+			return def;
+	}
+	return NULL;
+}
+
+const OptionDef *
+option_find_short(char name)
+{
+	for (const OptionDef *def = option_table; def->name != NULL; def++)
+		if (def->short_name == name)
+			return def;
+	return NULL;
+}
+
+const CommandDef *
+command_find(Command command)
+{
+	for (const CommandDef *def = command_table; def->word != NULL; def++)
+		if (def->command == command)
+			return def;
+	return NULL;
+}
+
+#define MAX_NAME 40
+
+/* Levenshtein's distance, names longer than any option's being far from all. */
+static size_t
+distance(const char *left, size_t left_length, const char *right, size_t right_length)
+{
+	size_t row[MAX_NAME + 1];
+
+	if (left_length > MAX_NAME || right_length > MAX_NAME)
+		return MAX_NAME;
+	for (size_t j = 0; j <= right_length; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= left_length; i++)
+	{
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= right_length; j++)
+		{
+			size_t changed = diagonal + (fold(left[i - 1]) != fold(right[j - 1]));
+
+			diagonal = row[j];
+			if (row[j] > row[j - 1])
+				row[j] = row[j - 1];
+			row[j] += 1;
+			if (row[j] > changed)
+				row[j] = changed;
+		}
+	}
+	return row[right_length];
+}
+
+const char *
+option_nearest(const char *name, size_t length, unsigned commands)
+{
+	const char *nearest = NULL;
+	size_t best = 1 + (length >= 3) + (length >= 8); /* what is farther is no misspelling */
+
+	for (const OptionDef *def = option_table; def->name != NULL; def++)
+	{
+		size_t far = distance(name, length, def->name, strlen(def->name));
+
+		if (commands != 0 && (def->commands & commands) == 0)
+			continue;
+		if (far <= best && (nearest == NULL || far < best))
+		{
+			best = far;
+			nearest = def->name;
+		}
+	}
+	return nearest;
+}
