@@ -3,8 +3,10 @@
  *		Connections to PostgreSQL: opening them, asking, and errors with the hint that mends them.
  *
  * Everything libpq understands (URIs, services, .pgpass, TLS, SCRAM, PG* variables) is left to
- * libpq; only application_name, TCP keepalives and wal_sender_timeout are set, each only where the
- * user has not set it.
+ * libpq; only application_name, connect_timeout, TCP keepalives and (of a walsender)
+ * wal_sender_timeout are set, each only where the user has not set it in conninfo, environment,
+ * service file or for the role or database.  The session itself is always made safe to ask in:
+ * client_encoding UTF8, an empty search_path, no statement_timeout and lock_timeout.
  */
 #ifndef CDC_PGCONN_H
 #define CDC_PGCONN_H
@@ -15,6 +17,12 @@
 #include <libpq-fe.h>
 
 #include "error.h"
+
+/* What wal_sender_timeout of our own walsender becomes; it reports to us by half of it. */
+#define PGCONN_WAL_SENDER_TIMEOUT "60s"
+
+/* The plugin's name, which is its library's. */
+#define PGCONN_PLUGIN "cdc_decoder"
 
 typedef enum PgConnKind
 {
@@ -60,6 +68,31 @@ typedef struct ServerIdentity
 } ServerIdentity;
 extern CdcStatus pgconn_identify(PGconn *conn, ServerIdentity *identity,
 								 CdcError *err) CDC_MUST_CHECK;
+
+/*
+ * Reads output_plugin_libraries, which limits what may be used as an output plugin (in the minor
+ * releases from 15.19, 16.15, 17.11 and 18.6 on).  command adds our plugin and keeps what is
+ * listed; it is empty where there is nothing to add.
+ */
+typedef struct PluginLibraries
+{
+	bool known;  /* the server has the parameter */
+	bool listed; /* our plugin may be used */
+	char value[1024];
+	char command[1280];
+} PluginLibraries;
+extern CdcStatus pgconn_plugin_libraries(PGconn *conn, PluginLibraries *libraries,
+										 CdcError *err) CDC_MUST_CHECK;
+
+/*
+ * Warnings of the server (and its notices, with less weight) go to this function, which may log
+ * them; by default they are dropped.  severity is the server's word, untranslated.
+ */
+typedef void (*PgConnNotice)(const char *severity, const CdcError *notice);
+extern void pgconn_set_notice(PgConnNotice notice);
+
+/* Fills err of a connection that failed to open; replication: of a walsender. */
+extern CdcStatus pgconn_connect_error(PGconn *conn, PgConnKind kind, CdcError *err);
 
 /* Quoting for replication commands (repl_scanner.l): "identifier" and 'literal'; malloc'd. */
 extern char *pgconn_quote_identifier(const char *name);
