@@ -66,16 +66,3 @@ bench_read_uint64(const char *bytes)
 		value = value << 8 | (unsigned char) bytes[i];
 	return value;
 }
-
-PGconn *
-bench_connect(const char *conninfo, bool replication)
-{
-	/* expand_dbname: the first dbname is the conninfo, which the later keywords add to. */
-	const char *keywords[] = {"dbname", "replication", "fallback_application_name", NULL};
-	const char *values[] = {conninfo, replication ? "database" : NULL, bench_program, NULL};
-	PGconn *conn = PQconnectdbParams(keywords, values, 1);
-
-	if (PQstatus(conn) != CONNECTION_OK)
-		bench_fail("%s", PQerrorMessage(conn));
-	return conn;
-}

@@ -9,8 +9,6 @@
 #include <stdint.h>
 #include <time.h>
 
-#include <libpq-fe.h>
-
 /* Name that bench_fail() puts in front; set first thing in main(). */
 extern const char *bench_program;
 
@@ -28,8 +26,5 @@ extern double bench_parse_number(const char *text, const char *what);
 
 /* Eight bytes in network byte order. */
 extern uint64_t bench_read_uint64(const char *bytes);
-
-/* An open connection, the caller's to PQfinish(); a walsender for the database if replication. */
-extern PGconn *bench_connect(const char *conninfo, bool replication);
 
 #endif /* CDC_BENCH_H */

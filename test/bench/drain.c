@@ -185,6 +185,20 @@ ignore_notice(void *arg, const PGresult *notice)
 	(void) notice;
 }
 
+static PGconn *
+connect_walsender(const char *conninfo)
+{
+	/* expand_dbname: the first dbname is the conninfo, which the later keywords add to. */
+	const char *keywords[] = {"dbname", "replication", "fallback_application_name", NULL};
+	const char *values[] = {conninfo, "database", bench_program, NULL};
+	PGconn *conn = PQconnectdbParams(keywords, values, 1);
+
+	if (PQstatus(conn) != CONNECTION_OK)
+		bench_fail("%s", PQerrorMessage(conn));
+	PQsetNoticeReceiver(conn, ignore_notice, NULL);
+	return conn;
+}
+
 static void
 hold(int pid)
 {
@@ -215,8 +229,7 @@ main(int argc, char **argv)
 	if (nargs < 3)
 		bench_fail("usage: drain [--hold] CONNINFO SLOT ENDPOS [NAME=VALUE ...]");
 	endpos = bench_parse_lsn(args[2]);
-	conn = bench_connect(args[0], true);
-	PQsetNoticeReceiver(conn, ignore_notice, NULL);
+	conn = connect_walsender(args[0]);
 	pid = PQbackendPID(conn);
 	if (held)
 		hold(pid);

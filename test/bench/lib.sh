@@ -50,6 +50,15 @@ need_count() {
 	[[ $2 =~ ^[1-9][0-9]{0,8}$ ]] || fail "option $1: \"$2\" is not a whole number above 0"
 }
 
+# need_words OPTION "KNOWN WORDS" WORD...: all words are among the known ones.
+need_words() {
+	local option=$1 known=$2 word
+	shift 2
+	for word in "$@"; do
+		[[ " $known " = *" $word "* ]] || fail "option $option: unknown \"$word\"; known: $known"
+	done
+}
+
 # Runs a command as the user that the server runs as: PostgreSQL refuses root.
 as_server() {
 	if [ "$(id -u)" = 0 ]; then

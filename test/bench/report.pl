@@ -1,7 +1,9 @@
 #!/usr/bin/perl
 # Turns what test/bench/decode and test/bench/client recorded into Markdown tables.
 #
-#	report.pl decode FILE		lines: workload NAME TEXT; run WORKLOAD PLUGIN key=value ...
+#	report.pl decode FILE		lines: workload NAME TEXT; run WORKLOAD PLUGIN "key=value ..."
+#	report.pl client FILE		lines: workload NAME TEXT; drain WORKLOAD PROGRAM "key=value ...";
+#								latency PROGRAM "..."; memory WHERE PROGRAM "..."; rate N; memory_rows N
 #
 # Fields of a line are separated by tabs.
 use strict;
@@ -148,7 +150,128 @@ sub decode_report
 	ratio_table('oltp alone (the floor is about half of what pgoutput takes there):', $plugins, \%cpu, 'oltp');
 }
 
-my %reports = (decode => \&decode_report);
+my @programs = ('pg_recvlogical', 'cdc_client');
+
+sub read_client
+{
+	my ($file) = @_;
+	my %read = (workloads => []);
+	open(my $in, '<', $file) or die "report.pl: cannot read $file: $!\n";
+	while (my $line = <$in>)
+	{
+		chomp $line;
+		my ($kind, @rest) = split /\t/, $line;
+		if ($kind eq 'workload')
+		{
+			push @{ $read{workloads} }, $rest[0];
+			$read{text}{ $rest[0] } = $rest[1];
+		}
+		elsif ($kind eq 'drain')
+		{
+			push @{ $read{drain}{ $rest[0] }{ $rest[1] } }, parse_pairs($rest[2]);
+		}
+		elsif ($kind eq 'latency')
+		{
+			push @{ $read{latency}{ $rest[0] } }, parse_pairs($rest[1]);
+		}
+		elsif ($kind eq 'memory')
+		{
+			push @{ $read{memory} }, [ @rest[ 0, 1 ], parse_pairs($rest[2]) ];
+		}
+		else
+		{
+			$read{$kind} = $rest[0];
+		}
+	}
+	close($in);
+	return \%read;
+}
+
+sub cpu_of
+{
+	return map { $_->{user} + $_->{system} } @_;
+}
+
+sub drain_report
+{
+	my ($read) = @_;
+	my %ratio;
+	print "### Draining to a file\n\n";
+	for my $workload (@{ $read->{workloads} })
+	{
+		my $runs = $read->{drain}{$workload};
+		my %wall = map { $_ => median(map { $_->{wall} } @{ $runs->{$_} }) } @programs;
+		my %cpu = map { $_ => median(cpu_of(@{ $runs->{$_} })) } @programs;
+		print "$workload: $read->{text}{$workload}\n\n";
+		table(
+			[ 'program', 'wall s: median (min–max)', 'its CPU s: median (min–max)', 'MB', 'peak RSS MiB', 'wall / pg_recvlogical' ],
+			map {
+				my @runs = @{ $runs->{$_} };
+				[
+					$_,
+					range('%.2f', map { $_->{wall} } @runs),
+					range('%.2f', cpu_of(@runs)),
+					sprintf('%.1f', $runs[0]{bytes} / 1e6),
+					sprintf('%.1f', median(map { $_->{maxrss_kib} } @runs) / 1024),
+					sprintf('%.2f', $wall{$_} / $wall{pg_recvlogical}),
+				]
+			} @programs);
+		push @{ $ratio{wall} }, $wall{cdc_client} / $wall{pg_recvlogical};
+		push @{ $ratio{cpu} }, $cpu{cdc_client} / $cpu{pg_recvlogical};
+	}
+	printf "Geometric means, cdc_client / pg_recvlogical: wall %.2f, the program's CPU %.2f.\n\n",
+	  geometric_mean(@{ $ratio{wall} }), geometric_mean(@{ $ratio{cpu} });
+}
+
+sub latency_report
+{
+	my ($read) = @_;
+	my %p = map {
+		my $name = $_;
+		$name => { map { my $q = $_; $q => median(map { $_->{$q} } @{ $read->{latency}{$name} }) } qw(p50 p99) }
+	} @programs;
+	print "### Latency from commit to file, at $read->{rate} transactions/s\n\n";
+	table(
+		[ 'program', 'p50 ms', 'p90 ms', 'p99 ms', 'max ms', 'its CPU s', 'transactions/s reached' ],
+		map {
+			my @runs = @{ $read->{latency}{$_} };
+			[
+				$_,
+				(map { my $q = $_; range('%.2f', map { $_->{$q} } @runs) } qw(p50 p90 p99 max)),
+				range('%.2f', cpu_of(@runs)),
+				sprintf('%.0f', median(map { $_->{tps} } @runs)),
+			]
+		} @programs);
+	printf "Ratios of the medians, cdc_client / pg_recvlogical: p50 %.2f, p99 %.2f.\n\n",
+	  map { $p{cdc_client}{$_} / $p{pg_recvlogical}{$_} } qw(p50 p99);
+}
+
+sub memory_report
+{
+	my ($read) = @_;
+	print "### Peak resident memory, a transaction of $read->{memory_rows} rows\n\n";
+	table(
+		[ 'where to', 'program', 'peak RSS MiB', 'MB', 'wall s' ],
+		map {
+			my ($where, $program, $run) = @$_;
+			[
+				$where, $program,
+				sprintf('%.1f', $run->{maxrss_kib} / 1024),
+				sprintf('%.1f', $run->{bytes} / 1e6),
+				sprintf('%.1f', $run->{wall}),
+			]
+		} @{ $read->{memory} });
+}
+
+sub client_report
+{
+	my $read = read_client(@_);
+	drain_report($read) if $read->{drain};
+	latency_report($read) if $read->{latency};
+	memory_report($read) if $read->{memory};
+}
+
+my %reports = (decode => \&decode_report, client => \&client_report);
 my $kind = shift @ARGV // '';
 die 'usage: report.pl ' . join('|', sort keys %reports) . " FILE\n" unless $reports{$kind} && @ARGV == 1;
 binmode(STDOUT, ':raw');
