@@ -1,0 +1,77 @@
+/*
+ * position.h
+ *		How far a sink is, and in which stream: identity of records, positions, their text form.
+ *
+ * Pure: no I/O, no state.
+ */
+#ifndef CDC_POSITION_H
+#define CDC_POSITION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <json-c/json.h>
+
+#include "error.h"
+
+/* PostgreSQL's text form of an LSN, "16/B374D848", with its terminator. */
+#define LSN_TEXT_SIZE 18
+
+/* Writes lsn into text (LSN_TEXT_SIZE bytes) and returns text. */
+extern char *lsn_format(char *text, uint64_t lsn);
+
+/* Reads the whole of text as an LSN; false if it is none. */
+extern bool lsn_parse(const char *text, uint64_t *lsn);
+
+/* What identifies a record for good (doc: delivery); ordered as records are delivered. */
+typedef struct RecordId
+{
+	uint64_t commit_lsn;
+	uint64_t seq;
+	uint16_t part;
+} RecordId;
+
+/* < 0, 0, > 0, as a comes before, is, or comes after b. */
+extern int record_id_compare(const RecordId *a, const RecordId *b);
+
+/* The stream that a position is about. */
+typedef struct Source
+{
+	char system_identifier[24]; /* decimal text of a uint64 */
+	char database[256];
+	char slot[64];
+} Source;
+
+extern bool source_equal(const Source *a, const Source *b);
+
+/*
+ * A position.  id is that of the last durable record, or of the end of the last durable
+ * transaction; end_lsn the end of the last wholly durable transaction; confirmed what the server
+ * may be told, and is told only once a position that says so is durable in the sink.
+ */
+typedef struct Position
+{
+	uint32_t timeline;    /* of the WAL that id's commit was read from */
+	uint32_t incarnation; /* raised whenever a divergence is accepted; part of the records' ids */
+	RecordId id;
+	uint64_t end_lsn;
+	uint64_t confirmed;
+	int64_t commit_time; /* of id's transaction, microseconds since 2000-01-01 UTC; 0: none yet */
+} Position;
+
+/* A JSON object with both, LSNs and big numbers as strings; the caller's to json_object_put(). */
+extern struct json_object *position_to_json(const Source *source, const Position *position);
+
+/* The reverse.  false where a member is missing, of another type, or out of range. */
+extern bool position_from_json(struct json_object *object, Source *source, Position *position);
+
+/* "0/16E2A10 seq 3, confirmed 0/16E2B48": for messages.  Returns text. */
+#define POSITION_TEXT_SIZE 160
+extern char *position_describe(char *text, const Position *position);
+
+/* A microsecond count since 2000-01-01 as RFC 3339; text holds TIME_TEXT_SIZE bytes. */
+#define TIME_TEXT_SIZE 40
+extern char *commit_time_format(char *text, int64_t commit_time);
+
+#endif /* CDC_POSITION_H */

@@ -1,0 +1,222 @@
+/*
+ * sink.c
+ *		The sinks there are, which one a URI names, and what all of them need.
+ */
+#include "sink.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+
+static const SinkOps *const all_sinks[] = {
+	&sink_stdout_ops,
+	&sink_file_ops,
+};
+
+#define NUM_SINKS ((int) (sizeof(all_sinks) / sizeof(all_sinks[0])))
+
+/* A stop signal that arrives between a look at it and poll() is noticed after this at the latest. */
+#define LONGEST_SLEEP_MS 500
+
+const SinkOps *
+sink_ops(int i)
+{
+	return i < NUM_SINKS ? all_sinks[i] : NULL;
+}
+
+/* Whether uri is name itself ("-") or begins with "name:". */
+static bool
+names_sink(const char *uri, const char *name)
+{
+	size_t length = strlen(name);
+
+	if (strncmp(uri, name, length) != 0)
+		return false;
+	return strcmp(name, "-") == 0 ? uri[length] == '\0' : uri[length] == ':';
+}
+
+CdcStatus
+sink_create(Sink **sink, const SinkConfig *config, CdcError *err)
+{
+	char known[512] = "";
+
+	*sink = NULL;
+	for (int i = 0; i < NUM_SINKS; i++)
+	{
+		size_t at = strlen(known);
+
+		if (names_sink(config->uri, all_sinks[i]->name))
+			return all_sinks[i]->create(sink, config, err);
+		snprintf(known + at, sizeof(known) - at, "%s%s (%s)", i > 0 ? ", " : "",
+				 all_sinks[i]->syntax, all_sinks[i]->summary);
+	}
+	cdc_error(err, CDC_USAGE, "sink \"%.*s\" is none of those that this cdc_client has",
+			  (int) strcspn(config->uri, "/?@"), config->uri);
+	cdc_error_hint(err, "Possible are: %s.", known);
+	return CDC_USAGE;
+}
+
+void
+sink_destroy(Sink *sink)
+{
+	if (sink == NULL)
+		return;
+	sink->base.ops->close(sink);
+	sink->base.ops->destroy(sink);
+}
+
+/* Everything up to until is durable, or there will be no more. */
+static bool
+drained(const SinkProgress *progress, const Position *until)
+{
+	const Position *durable = &progress->durable;
+
+	return progress->closed ||
+		   (record_id_compare(&durable->id, &until->id) >= 0 &&
+			durable->end_lsn >= until->end_lsn && durable->confirmed >= until->confirmed);
+}
+
+CdcStatus
+sink_drain(Sink *sink, const Position *until, int64_t deadline, const volatile int *interrupted,
+		   SinkProgress *progress, CdcError *err)
+{
+	const SinkOps *ops = sink->base.ops;
+	CdcStatus status = ops->flush(sink, err);
+
+	while (status == CDC_OK)
+	{
+		SinkWait wait = {0};
+		int64_t now = clock_now();
+
+		status = ops->poll(sink, now, progress, err);
+		if (status != CDC_OK || drained(progress, until))
+			return status;
+		if (now >= deadline || (interrupted != NULL && *interrupted > 1))
+			return cdc_error(err, CDC_RETRY,
+							 "the sink has not made durable in time what it was given");
+		ops->wait(sink, now, &wait);
+		if (wait.deadline == 0 || wait.deadline > deadline)
+			wait.deadline = deadline;
+		if (poll(wait.fds, (nfds_t) wait.num_fds,
+				 clock_timeout_ms(now, wait.deadline, LONGEST_SLEEP_MS)) < 0 &&
+			errno != EINTR)
+			return cdc_error(err, CDC_RETRY, "poll() failed: %s", strerror(errno));
+	}
+	return status;
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Decodes %XX in place; false where it is not two digits, or NUL. */
+static bool
+percent_decode(char *text)
+{
+	char *to = text;
+
+	for (const char *from = text; *from != '\0'; from++)
+	{
+		if (*from == '%')
+		{
+			int high = hex_digit(from[1]);
+			int low = high < 0 ? -1 : hex_digit(from[2]);
+
+			if (low < 0 || (high == 0 && low == 0))
+				return false;
+			*to++ = (char) (high * 16 + low);
+			from += 2;
+		}
+		else
+			*to++ = *from;
+	}
+	*to = '\0';
+	return true;
+}
+
+static CdcStatus
+parse_params(SinkUri *uri, char *query, CdcError *err)
+{
+	for (char *param = query; param != NULL;)
+	{
+		char *next = strchr(param, '&');
+		char *value;
+
+		if (next != NULL)
+			*next++ = '\0';
+		value = strchr(param, '=');
+		if (value == NULL || value == param)
+			return cdc_error(err, CDC_USAGE,
+							 "\"%s\" in the sink's URI is not of the form name=value", param);
+		*value++ = '\0';
+		if (uri->num_params == SINK_URI_MAX_PARAMS)
+			return cdc_error(err, CDC_USAGE, "the sink's URI has more than %d parameters",
+							 SINK_URI_MAX_PARAMS);
+		if (!percent_decode(param) || !percent_decode(value))
+			return cdc_error(err, CDC_USAGE,
+							 "parameter \"%s\" of the sink's URI has a %% that is not followed by "
+							 "two hexadecimal digits; a %% itself is written %%25",
+							 param);
+		for (int i = 0; i < uri->num_params; i++)
+			if (strcmp(uri->params[i].name, param) == 0)
+				return cdc_error(err, CDC_USAGE, "parameter \"%s\" is in the sink's URI twice",
+								 param);
+		uri->params[uri->num_params].name = param;
+		uri->params[uri->num_params++].value = value;
+		param = next;
+	}
+	return CDC_OK;
+}
+
+CdcStatus
+sink_uri_parse(SinkUri *uri, const char *text, CdcError *err)
+{
+	char *query;
+	char *path;
+
+	memset(uri, 0, sizeof(*uri));
+	/* Twice: the authority is a copy of its own, since no byte stands between it and the path. */
+	uri->buffer = malloc(2 * strlen(text) + 2);
+	if (uri->buffer == NULL)
+		return cdc_error(err, CDC_RETRY, "out of memory");
+	path = strcpy(uri->buffer, text);
+	query = strchr(path, '?');
+	if (query != NULL)
+		*query++ = '\0';
+	path = strchr(path, ':');
+	if (path == NULL)
+		return cdc_error(err, CDC_USAGE, "sink \"%s\" is not a URI: it has no scheme", uri->buffer);
+	path++;
+	if (strncmp(path, "//", 2) == 0)
+	{
+		size_t length = strcspn(path + 2, "/");
+		char *authority = uri->buffer + strlen(text) + 1;
+
+		memcpy(authority, path + 2, length);
+		authority[length] = '\0';
+		uri->authority = authority;
+		path += 2 + length;
+	}
+	uri->path = path;
+	if (!percent_decode(path))
+		return cdc_error(err, CDC_USAGE,
+						 "the path of sink \"%s\" has a %% that is not followed by two hexadecimal "
+						 "digits; a %% itself is written %%25",
+						 text);
+	return query == NULL ? CDC_OK : parse_params(uri, query, err);
+}
+
+void
+sink_uri_free(SinkUri *uri)
+{
+	free(uri->buffer);
+	memset(uri, 0, sizeof(*uri));
+}
