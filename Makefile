@@ -1,0 +1,75 @@
+# cdc_decoder: the output plugin (PGXS), and the client in client/
+#
+#	make					plugin and client
+#	make plugin				the plugin only, e.g. on the database server
+#	make -C client			the client only: needs libpq and json-c, no server headers
+#	make install			both (the client to PREFIX/bin)
+#	make installcheck		regress and isolation tests against a running server
+#	make format				clang-format, the version that CI checks with
+
+MODULE_big = cdc_decoder
+OBJS = \
+	plugin/cdc_decoder.o \
+	plugin/cdc_encoding.o \
+	plugin/cdc_generated.o \
+	plugin/cdc_json.o \
+	plugin/cdc_json_time.o \
+	plugin/cdc_jsonb.o \
+	plugin/cdc_numeric.o \
+	plugin/cdc_options.o \
+	plugin/cdc_output.o \
+	plugin/cdc_record.o \
+	plugin/cdc_relation.o \
+	plugin/cdc_settings.o \
+	plugin/cdc_value.o \
+	plugin/cdc_writer.o
+EXTENSION = cdc_decoder
+DATA = sql/cdc_decoder--1.0.sql
+PGFILEDESC = "cdc_decoder - change data capture"
+
+PG_CFLAGS = -fvisibility=hidden
+PG_CPPFLAGS = -I$(srcdir)/plugin
+
+REGRESS = $(notdir $(basename $(sort $(wildcard $(srcdir)/test/regress/sql/*.sql))))
+REGRESS_OPTS = --inputdir=$(srcdir)/test/regress
+ISOLATION = $(notdir $(basename $(sort $(wildcard $(srcdir)/test/isolation/specs/*.spec))))
+ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation
+# no bitcode: nothing of an output plugin is ever inlined into a query
+with_llvm = no
+
+PG_CONFIG = pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# The compiler's record of which header each object needs.
+OBJS_DEPENDS = $(OBJS:.o=.d)
+%.o: CPPFLAGS += -MMD -MP
+-include $(OBJS_DEPENDS)
+EXTRA_CLEAN += $(OBJS_DEPENDS)
+
+PREFIX = /usr/local
+CLANG_FORMAT = clang-format-14
+FORMATTED = $(wildcard plugin/*.[ch] client/*.[ch] test/*/*.[ch] test/*/*/*.[ch])
+
+.PHONY: plugin client install-client clean-client format check-format
+
+.DEFAULT_GOAL := all
+all: client
+plugin: cdc_decoder.so
+
+client:
+	$(MAKE) -C client
+
+install: install-client
+install-client: client
+	$(MAKE) -C client install PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
+
+clean: clean-client
+clean-client:
+	$(MAKE) -C client clean
+
+format:
+	$(CLANG_FORMAT) -i $(FORMATTED)
+
+check-format:
+	$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)

@@ -1,0 +1,75 @@
+/*
+ * cdc_compat.h
+ *		What differs between the PostgreSQL versions we build against (15 to 18): the only file that
+ *		looks at PG_VERSION_NUM.
+ */
+#ifndef CDC_COMPAT_H
+#define CDC_COMPAT_H
+
+#include "miscadmin.h"
+#include "replication/logical.h"
+#include "replication/reorderbuffer.h"
+#include "utils/datetime.h"
+#include "utils/timestamp.h"
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h" /* in postgres.h before */
+#endif
+
+#if PG_VERSION_NUM < 150000
+#error "cdc_decoder needs PostgreSQL 15 or newer"
+#endif
+
+/* 16: PGDLLEXPORT makes a symbol visible; before, that was left to the platform's default. */
+#if PG_VERSION_NUM < 160000
+#undef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#endif
+
+/* 17: a change holds plain HeapTuples, before a ReorderBufferTupleBuf around each. */
+#if PG_VERSION_NUM >= 170000
+#define cdc_change_tuple(buffer) (buffer)
+#else
+#define cdc_change_tuple(buffer) ((buffer) ? &(buffer)->tuple : NULL)
+#endif
+
+/* 16: the core reports progress every 100 changes, before that it was the plugin's to do. */
+#if PG_VERSION_NUM >= 160000
+#define CDC_CORE_REPORTS_PROGRESS true
+#else
+#define CDC_CORE_REPORTS_PROGRESS false
+#endif
+
+/* 18: virtual generated columns, whose value is not in the tuple. */
+#if PG_VERSION_NUM >= 180000
+#define CDC_HAVE_VIRTUAL_COLUMNS 1
+#endif
+
+/*
+ * The timeline of the WAL that is being read: of the page that holds the record at hand, as
+ * XLogReadDetermineTimeline() (access/transam/xlogutils.c) found it, so it follows a promotion.
+ */
+static inline TimeLineID
+cdc_reader_timeline(const XLogReaderState *reader)
+{
+	return reader->currTLI;
+}
+
+/* 17: intervals may be infinite. */
+static inline void
+cdc_interval_to_iso_8601(const Interval *interval, char *text)
+{
+	struct pg_itm itm;
+
+#if PG_VERSION_NUM >= 170000
+	if (INTERVAL_NOT_FINITE(interval))
+	{
+		strcpy(text, INTERVAL_IS_NOBEGIN(interval) ? "-infinity" : "infinity");
+		return;
+	}
+#endif
+	interval2itm(*interval, &itm);
+	EncodeInterval(&itm, INTSTYLE_ISO_8601, text);
+}
+
+#endif /* CDC_COMPAT_H */

@@ -1,0 +1,346 @@
+/*
+ * cdc_json.c
+ *		Bytes of JSON: strings, numbers, base64 and hex; see cdc_json.h.  Times are in cdc_json_time.c.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "common/shortest_dec.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+
+#include "cdc_json.h"
+
+/* A string is escaped in pieces; a byte becomes six at most (\u0001). */
+#define ESCAPE_PIECE (CDC_WRITER_MAX_RESERVE / 6 - 16)
+
+#define BYTES_OF(c) (UINT64CONST(0x0101010101010101) * (c))
+#define HIGH_BITS BYTES_OF(0x80)
+
+/*
+ * Does one of eight bytes need escaping?  Nonzero if so.  The classic test for "some byte less than
+ * n" (n <= 128) is (x - n * 0x01..) & ~x & 0x80.., and "some byte equal to c" is "some byte of x ^ c
+ * less than 1".  Bytes above 127 count only if non_ascii (HIGH_BITS or 0) says so.
+ */
+static inline uint64
+needs_escape(uint64 x, uint64 non_ascii)
+{
+	uint64 quote = x ^ BYTES_OF('"');
+	uint64 backslash = x ^ BYTES_OF('\\');
+	uint64 control = (x - BYTES_OF(0x20)) & ~x;
+
+	quote = (quote - BYTES_OF(1)) & ~quote;
+	backslash = (backslash - BYTES_OF(1)) & ~backslash;
+	return ((quote | backslash | control) & HIGH_BITS) | (x & non_ascii);
+}
+
+/* Nonzero if the byte must be escaped: the letter after the backslash, or 'u' for \u00XX. */
+static const char escape_of[256] = {
+	['\0'] = 'u', [1] = 'u',    [2] = 'u',    [3] = 'u',    [4] = 'u',   [5] = 'u',    [6] = 'u',
+	[7] = 'u',    ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', [11] = 'u',  ['\f'] = 'f', ['\r'] = 'r',
+	[14] = 'u',   [15] = 'u',   [16] = 'u',   [17] = 'u',   [18] = 'u',  [19] = 'u',   [20] = 'u',
+	[21] = 'u',   [22] = 'u',   [23] = 'u',   [24] = 'u',   [25] = 'u',  [26] = 'u',   [27] = 'u',
+	[28] = 'u',   [29] = 'u',   [30] = 'u',   [31] = 'u',   ['"'] = '"', ['\\'] = '\\'};
+
+static inline char *
+put_u_escape(char *out, unsigned int code_unit)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	*out++ = '\\';
+	*out++ = 'u';
+	for (int shift = 12; shift >= 0; shift -= 4)
+		*out++ = digits[(code_unit >> shift) & 0xF];
+	return out;
+}
+
+/*
+ * Escapes a piece into out (six times its length must be there); returns the end of what was
+ * written.	 Stops at a byte above 127 if non_ascii is set; *done says how far it came.
+ */
+static inline char *
+escape_piece(char *out, const char *text, Size len, uint64 non_ascii, Size *done)
+{
+	const char *in = text;
+	const char *end = text + len;
+
+	for (;;)
+	{
+		while (end - in >= 8)
+		{
+			uint64 x;
+
+			memcpy(&x, in, 8);
+			memcpy(out, &x, 8);
+			if (needs_escape(x, non_ascii))
+				break;
+			in += 8;
+			out += 8;
+		}
+		/* up to eight bytes singly: those around what stopped us, or the tail */
+		for (int i = 0; i < 8 && in < end; i++)
+		{
+			unsigned char c = *in;
+
+			if (unlikely(c >= 0x80 && non_ascii != 0))
+			{
+				*done = in - text;
+				return out;
+			}
+			in++;
+			if (likely(escape_of[c] == 0))
+				*out++ = c;
+			else if (escape_of[c] == 'u')
+				out = put_u_escape(out, c);
+			else
+			{
+				*out++ = '\\';
+				*out++ = escape_of[c];
+			}
+		}
+		if (in == end)
+		{
+			*done = len;
+			return out;
+		}
+	}
+}
+
+/* UTF-8 as \uXXXX, beyond the first plane as a surrogate pair (RFC 8259, section 7). */
+static void
+put_utf8_as_escapes(CdcWriter *writer, const char *text, Size len)
+{
+	const char *end = text + len;
+
+	while (text < end)
+	{
+		char *out = cdc_writer_reserve(writer, 12);
+		pg_wchar c = utf8_to_unicode((const unsigned char *) text);
+
+		text += pg_utf_mblen((const unsigned char *) text);
+		if (c < 0x80)
+		{
+			/* the ASCII between: quotes and control characters were not escaped yet */
+			char byte = (char) c;
+			Size done;
+
+			writer->cur = escape_piece(out, &byte, 1, 0, &done);
+		}
+		else if (c < 0x10000)
+			writer->cur = put_u_escape(out, c);
+		else
+		{
+			out = put_u_escape(out, 0xD800 + ((c - 0x10000) >> 10));
+			writer->cur = put_u_escape(out, 0xDC00 + ((c - 0x10000) & 0x3FF));
+		}
+	}
+}
+
+static void
+put_escaped_utf8(CdcWriter *writer, const char *text, Size len)
+{
+	while (len > 0)
+	{
+		Size piece = Min(len, ESCAPE_PIECE);
+		Size done;
+
+		/* eight more: escape_piece stores whole words */
+		writer->cur =
+			escape_piece(cdc_writer_reserve(writer, piece * 6 + 8), text, piece, 0, &done);
+		text += piece;
+		len -= piece;
+	}
+}
+
+/* The rest of a string from its first byte above 127 on, in a database that is not UTF-8. */
+static void
+put_converted(CdcWriter *writer, const char *text, Size len)
+{
+	Size utf8_len;
+	char *utf8 = cdc_encoding_to_utf8(writer->encoding, text, len, &utf8_len);
+
+	if (writer->encoding->escape)
+		put_utf8_as_escapes(writer, utf8, utf8_len);
+	else
+		put_escaped_utf8(writer, utf8, utf8_len);
+	pfree(utf8);
+}
+
+void
+cdc_put_escaped(CdcWriter *writer, const char *text, Size len)
+{
+	if (likely(!writer->encoding->convert))
+	{
+		put_escaped_utf8(writer, text, len);
+		return;
+	}
+	while (len > 0)
+	{
+		Size piece = Min(len, ESCAPE_PIECE);
+		Size done;
+
+		writer->cur =
+			escape_piece(cdc_writer_reserve(writer, piece * 6 + 8), text, piece, HIGH_BITS, &done);
+		text += done;
+		len -= done;
+		if (done < piece)
+		{
+			put_converted(writer, text, len);
+			return;
+		}
+	}
+}
+
+void
+cdc_put_json_text(CdcWriter *writer, const char *text, Size len)
+{
+	char *converted = NULL;
+
+	if (unlikely(writer->encoding->convert))
+	{
+		text = converted = cdc_encoding_to_utf8(writer->encoding, text, len, &len);
+		if (writer->encoding->escape)
+		{
+			/* non-ASCII stands in strings only, so escapes may stand there too */
+			for (const char *end = text + len; text < end;)
+			{
+				int char_len = pg_utf_mblen((const unsigned char *) text);
+
+				if (char_len > 1)
+					put_utf8_as_escapes(writer, text, char_len);
+				else
+					cdc_put_byte(writer, *text == '\n' || *text == '\r' ? ' ' : *text);
+				text += char_len;
+			}
+			pfree(converted);
+			return;
+		}
+	}
+	while (len > 0)
+	{
+		Size piece = Min(len, CDC_WRITER_MAX_RESERVE);
+		char *out = cdc_writer_reserve(writer, piece);
+
+		memcpy(out, text, piece);
+		for (char *p = out; (p = memchr(p, '\n', out + piece - p)) != NULL;)
+			*p = ' ';
+		for (char *p = out; (p = memchr(p, '\r', out + piece - p)) != NULL;)
+			*p = ' ';
+		writer->cur += piece;
+		text += piece;
+		len -= piece;
+	}
+	if (converted)
+		pfree(converted);
+}
+
+void
+cdc_put_int64(CdcWriter *writer, int64 value)
+{
+	writer->cur += pg_lltoa(value, cdc_writer_reserve(writer, MAXINT8LEN + 1));
+}
+
+void
+cdc_put_uint64(CdcWriter *writer, uint64 value)
+{
+	writer->cur += pg_ulltoa_n(value, cdc_writer_reserve(writer, MAXINT8LEN + 1));
+}
+
+static bool
+put_not_finite(CdcWriter *writer, double value)
+{
+	if (likely(isfinite(value)))
+		return false;
+	if (isnan(value))
+		cdc_put_literal(writer, "\"NaN\"");
+	else if (value > 0)
+		cdc_put_literal(writer, "\"Infinity\"");
+	else
+		cdc_put_literal(writer, "\"-Infinity\"");
+	return true;
+}
+
+/* PostgreSQL's own shortest-decimal printer (src/common/f2s.c, d2s.c), as float4out uses it. */
+void
+cdc_put_float4(CdcWriter *writer, float4 value)
+{
+	if (!put_not_finite(writer, value))
+		writer->cur += float_to_shortest_decimal_bufn(
+			value, cdc_writer_reserve(writer, FLOAT_SHORTEST_DECIMAL_LEN));
+}
+
+void
+cdc_put_float8(CdcWriter *writer, float8 value)
+{
+	if (!put_not_finite(writer, value))
+		writer->cur += double_to_shortest_decimal_bufn(
+			value, cdc_writer_reserve(writer, DOUBLE_SHORTEST_DECIMAL_LEN));
+}
+
+static char *
+put_upper_hex(char *out, uint32 value)
+{
+	int shift = 28;
+
+	while (shift > 0 && (value >> shift) == 0)
+		shift -= 4;
+	for (; shift >= 0; shift -= 4)
+		*out++ = "0123456789ABCDEF"[(value >> shift) & 0xF];
+	return out;
+}
+
+void
+cdc_put_lsn(CdcWriter *writer, uint64 lsn)
+{
+	char *out = cdc_writer_reserve(writer, 20);
+
+	out = put_upper_hex(out, (uint32) (lsn >> 32));
+	*out++ = '/';
+	writer->cur = put_upper_hex(out, (uint32) lsn);
+}
+
+void
+cdc_put_hex(CdcWriter *writer, const char *bytes, Size len)
+{
+	while (len > 0)
+	{
+		Size piece = Min(len, CDC_WRITER_MAX_RESERVE / 2);
+
+		hex_encode(bytes, piece, cdc_writer_reserve(writer, piece * 2));
+		writer->cur += piece * 2;
+		bytes += piece;
+		len -= piece;
+	}
+}
+
+/* RFC 4648, section 4.	 (pg_b64_encode would do, but its signature differs between versions.) */
+void
+cdc_put_base64(CdcWriter *writer, const char *bytes, Size len)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const unsigned char *in = (const unsigned char *) bytes;
+
+	for (; len >= 3; in += 3, len -= 3)
+	{
+		char *out = cdc_writer_reserve(writer, 4);
+		uint32 group = (in[0] << 16) | (in[1] << 8) | in[2];
+
+		out[0] = digits[group >> 18];
+		out[1] = digits[(group >> 12) & 0x3F];
+		out[2] = digits[(group >> 6) & 0x3F];
+		out[3] = digits[group & 0x3F];
+		writer->cur += 4;
+	}
+	if (len > 0)
+	{
+		char *out = cdc_writer_reserve(writer, 4);
+		uint32 group = (in[0] << 16) | (len > 1 ? in[1] << 8 : 0);
+
+		out[0] = digits[group >> 18];
+		out[1] = digits[(group >> 12) & 0x3F];
+		out[2] = len > 1 ? digits[(group >> 6) & 0x3F] : '=';
+		out[3] = '=';
+		writer->cur += 4;
+	}
+}

@@ -1,0 +1,90 @@
+/*
+ * cdc_options.h
+ *		The plugin's options: one table of names, types, defaults, ranges and descriptions.
+ */
+#ifndef CDC_OPTIONS_H
+#define CDC_OPTIONS_H
+
+#include "nodes/pg_list.h"
+
+#include "cdc_value.h"
+
+typedef enum CdcFormat
+{
+	CDC_FORMAT_CDC,
+} CdcFormat;
+
+typedef enum CdcFraming
+{
+	CDC_FRAMING_LINES,
+	CDC_FRAMING_FRAMES,
+} CdcFraming;
+
+typedef enum CdcDelete
+{
+	CDC_DELETE_FULL,
+	CDC_DELETE_KEY,
+} CdcDelete;
+
+typedef enum CdcNumeric
+{
+	CDC_NUMERIC_STRING,
+	CDC_NUMERIC_NUMBER,
+} CdcNumeric;
+
+typedef enum CdcBigint
+{
+	CDC_BIGINT_NUMBER,
+	CDC_BIGINT_STRING,
+} CdcBigint;
+
+typedef enum CdcBinary
+{
+	CDC_BINARY_HEX,
+	CDC_BINARY_BASE64,
+} CdcBinary;
+
+typedef enum CdcGeneratedColumns
+{
+	CDC_GENERATED_ALL,
+	CDC_GENERATED_STORED,
+	CDC_GENERATED_NONE,
+} CdcGeneratedColumns;
+
+typedef enum CdcOrigin
+{
+	CDC_ORIGIN_ANY,
+	CDC_ORIGIN_NONE,
+} CdcOrigin;
+
+/* Enumerations are kept as int, so that the table can point to them. */
+typedef struct CdcOptions
+{
+	int protocol_version;
+	int format;
+	int framing;
+	int batch_bytes; /* -1 until defaulted by framing */
+	char *source;    /* NULL: the database's name */
+	int delete_records;
+	int numeric;
+	int bigint;
+	int binary;
+	int generated_columns;
+	int origin;
+	bool transaction_records;
+	bool messages;
+	List *message_prefixes; /* of char *; NIL: all; a trailing * matches any continuation */
+	int max_record_bytes;
+} CdcOptions;
+
+/*
+ * Reads the options of START_REPLICATION or of the SQL functions (a list of DefElem, values String or
+ * NULL) into *options, in CurrentMemoryContext.	ERROR on an unknown option, on a bad value, and on one
+ * given twice, naming the option and what is allowed.
+ */
+extern void cdc_options_read(CdcOptions *options, List *elements);
+
+/* Is a logical message of this prefix asked for? */
+extern bool cdc_options_want_message(const CdcOptions *options, const char *prefix);
+
+#endif /* CDC_OPTIONS_H */

@@ -1,0 +1,63 @@
+/*
+ * cdc_record.h
+ *		One function per record kind: what a record holds, member by member.
+ */
+#ifndef CDC_RECORD_H
+#define CDC_RECORD_H
+
+#include "cdc_output.h"
+
+/* A row's values, indexed by attnum - 1. */
+typedef struct CdcImage
+{
+	bool present;
+	Datum *values;
+	bool *nulls;
+	bool *missing;    /* the value was not logged (TOAST) */
+	bool any_missing; /* else missing is not even looked at */
+} CdcImage;
+
+typedef struct CdcRecorder
+{
+	const CdcOptions *options;
+	CdcOutput *output;
+	const CdcTransaction *transaction;
+	MemoryContext context; /* of the scratch below */
+
+	/* scratch for the row at hand, as many as its relation has columns */
+	int natts;
+	CdcImage before;
+	CdcImage after;
+	bool *failed; /* a virtual generated column whose expression raised an error */
+	bool any_failed;
+
+	/* the starts of records that belong to no relation */
+	CdcHead begin_head;
+	CdcHead commit_head;
+	CdcHead message_head;
+} CdcRecorder;
+
+/*
+ * Prepares a recorder; allocates in CurrentMemoryContext, which must outlive it.	 output must be
+ * complete but for its transaction.
+ */
+extern void cdc_recorder_init(CdcRecorder *recorder, CdcOutput *output, const char *source);
+
+/* All records until the next call belong to this transaction. */
+extern void cdc_recorder_begin(CdcRecorder *recorder, CdcTransaction *transaction);
+
+/*
+ * The records.	 before and after are NULL where WAL has no such row.	May allocate in
+ * CurrentMemoryContext, which the caller resets after each.
+ */
+extern void cdc_record_change(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relation,
+							  TupleDesc desc, HeapTuple before, HeapTuple after, uint64 seq);
+extern void cdc_record_truncate(CdcRecorder *recorder, CdcRelation *relation, uint64 seq);
+extern void cdc_record_message(CdcRecorder *recorder, const char *prefix, const char *content,
+							   Size content_len, uint64 seq);
+extern void cdc_record_begin(CdcRecorder *recorder);
+
+/* seq is one past the last change.	 In frames the transaction's end is told in any case. */
+extern void cdc_record_commit(CdcRecorder *recorder, uint64 seq);
+
+#endif /* CDC_RECORD_H */

@@ -1,0 +1,39 @@
+/*
+ * cdc_settings.c
+ *		Session settings held at fixed values; see cdc_settings.h.
+ *
+ * The same nesting that contrib/postgres_fdw uses for what it sends (set_transmission_modes()).
+ */
+#include "postgres.h"
+
+#include "utils/guc.h"
+
+#include "cdc_settings.h"
+
+/* What jsonb_populate_record() reads back under any settings, and what loses no digit. */
+static const struct
+{
+	const char *name;
+	const char *value;
+} pinned[] = {
+	{"datestyle", "ISO, YMD"},     {"intervalstyle", "iso_8601"}, {"timezone", "UTC"},
+	{"extra_float_digits", "1"},   {"bytea_output", "hex"},       {"lc_monetary", "C"},
+	{"search_path", "pg_catalog"},
+};
+
+void
+cdc_settings_save(CdcSettings *settings)
+{
+	settings->nest_level = NewGUCNestLevel();
+	for (int i = 0; i < lengthof(pinned); i++)
+		(void) set_config_option(pinned[i].name, pinned[i].value, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+}
+
+void
+cdc_settings_unpin(CdcSettings *settings)
+{
+	if (settings->nest_level != 0)
+		AtEOXact_GUC(true, settings->nest_level);
+	settings->nest_level = 0;
+}

@@ -1,0 +1,31 @@
+/*
+ * cdc_settings.h
+ *		Session settings held at fixed values while output functions of the server run.
+ *
+ * Most types have writers of our own, which look at no setting.  The others (ranges, money, regclass,
+ * extension types, ...) are printed by the server's output functions, which do: so DateStyle,
+ * IntervalStyle, TimeZone, extra_float_digits, bytea_output, lc_monetary and search_path are pinned
+ * from the first such value of a transaction to that transaction's end.
+ */
+#ifndef CDC_SETTINGS_H
+#define CDC_SETTINGS_H
+
+typedef struct CdcSettings
+{
+	int nest_level; /* of the settings we have saved, 0: not pinned */
+} CdcSettings;
+
+/* The slow path of cdc_settings_pin(). */
+extern void cdc_settings_save(CdcSettings *settings);
+
+static inline void
+cdc_settings_pin(CdcSettings *settings)
+{
+	if (settings->nest_level == 0)
+		cdc_settings_save(settings);
+}
+
+/* At the transaction's end.  After an ERROR the server restores the settings by itself. */
+extern void cdc_settings_unpin(CdcSettings *settings);
+
+#endif /* CDC_SETTINGS_H */

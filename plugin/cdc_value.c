@@ -1,0 +1,517 @@
+/*
+ * cdc_value.c
+ *		Datum -> JSON: the writers, and how one is chosen; see cdc_value.h.
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "parser/parse_coerce.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/datetime.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+#include "utils/uuid.h"
+
+#include "cdc_compat.h"
+#include "cdc_json.h"
+#include "cdc_jsonb.h"
+#include "cdc_numeric.h"
+#include "cdc_value.h"
+
+/* A column of a composite type. */
+typedef struct CdcField
+{
+	char *label;
+	int label_len;
+	CdcType type;
+} CdcField;
+
+/*
+ * A composite type.  values and nulls are scratch: no type contains itself, so no CdcRowType is ever
+ * in use twice at a time.
+ */
+struct CdcRowType
+{
+	TupleDesc desc;
+	CdcField *fields;
+	Datum *values;
+	bool *nulls;
+};
+
+/*
+ * The plain value of a varlena; a short header may remain.	 The reorder buffer hands out what it has
+ * put together from TOAST chunks by an indirect pointer, which detoast_attr() would copy.
+ */
+static inline struct varlena *
+detoast_packed(Datum value)
+{
+	struct varlena *attr = (struct varlena *) DatumGetPointer(value);
+
+	if (VARATT_IS_EXTERNAL_INDIRECT(attr))
+	{
+		struct varatt_indirect redirect;
+
+		VARATT_EXTERNAL_GET_POINTER(redirect, attr);
+		attr = redirect.pointer;
+	}
+	return pg_detoast_datum_packed(attr);
+}
+
+/* The same with an aligned four-byte header, as code that walks structures inside needs it. */
+static inline struct varlena *
+detoast_aligned(Datum value)
+{
+	return pg_detoast_datum(detoast_packed(value));
+}
+
+static void
+put_bool(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	if (DatumGetBool(value))
+		cdc_put_literal(writer, "true");
+	else
+		cdc_put_literal(writer, "false");
+}
+
+static void
+put_int2(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	cdc_put_int64(writer, DatumGetInt16(value));
+}
+
+static void
+put_int4(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	cdc_put_int64(writer, DatumGetInt32(value));
+}
+
+static void
+put_int8(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	cdc_put_int64(writer, DatumGetInt64(value));
+}
+
+static void
+put_int8_string(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	cdc_put_byte(writer, '"');
+	cdc_put_int64(writer, DatumGetInt64(value));
+	cdc_put_byte(writer, '"');
+}
+
+static void
+put_oid(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	cdc_put_uint64(writer, DatumGetObjectId(value));
+}
+
+static void
+put_float4(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	cdc_put_float4(writer, DatumGetFloat4(value));
+}
+
+static void
+put_float8(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	cdc_put_float8(writer, DatumGetFloat8(value));
+}
+
+static void
+put_numeric_string(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	cdc_put_numeric(writer, detoast_packed(value), true);
+}
+
+static void
+put_numeric_number(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	cdc_put_numeric(writer, detoast_packed(value), false);
+}
+
+static void
+put_text(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	struct varlena *text = detoast_packed(value);
+
+	cdc_put_string(writer, VARDATA_ANY(text), VARSIZE_ANY_EXHDR(text));
+}
+
+static void
+put_name(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	const char *name = NameStr(*DatumGetName(value));
+
+	cdc_put_string(writer, name, strlen(name));
+}
+
+static void
+put_json(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	struct varlena *text = detoast_packed(value);
+
+	cdc_put_json_text(writer, VARDATA_ANY(text), VARSIZE_ANY_EXHDR(text));
+}
+
+static void
+put_jsonb(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	cdc_put_jsonb(writer, (Jsonb *) detoast_aligned(value));
+}
+
+static void
+put_bytea_hex(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	struct varlena *bytes = detoast_packed(value);
+
+	cdc_put_literal(writer, "\"\\\\x");
+	cdc_put_hex(writer, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+	cdc_put_byte(writer, '"');
+}
+
+static void
+put_bytea_base64(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	struct varlena *bytes = detoast_packed(value);
+
+	cdc_put_byte(writer, '"');
+	cdc_put_base64(writer, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+	cdc_put_byte(writer, '"');
+}
+
+static void
+put_uuid(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	const char *bytes = (const char *) DatumGetUUIDP(value)->data;
+
+	cdc_put_byte(writer, '"');
+	cdc_put_hex(writer, bytes, 4);
+	for (int at = 4; at < 10; at += 2)
+	{
+		cdc_put_byte(writer, '-');
+		cdc_put_hex(writer, bytes + at, 2);
+	}
+	cdc_put_byte(writer, '-');
+	cdc_put_hex(writer, bytes + 10, 6);
+	cdc_put_byte(writer, '"');
+}
+
+static void
+put_date(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	cdc_put_date(writer, DatumGetDateADT(value));
+}
+
+static void
+put_time(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	cdc_put_time(writer, DatumGetTimeADT(value));
+}
+
+static void
+put_timetz(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	TimeTzADT *time = DatumGetTimeTzADTP(value);
+
+	cdc_put_timetz(writer, time->time, time->zone);
+}
+
+static void
+put_timestamp(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	cdc_put_timestamp(writer, DatumGetTimestamp(value), false);
+}
+
+static void
+put_timestamptz(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	cdc_put_timestamp(writer, DatumGetTimestampTz(value), true);
+}
+
+static void
+put_interval(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	char text[MAXDATELEN + 1];
+
+	cdc_interval_to_iso_8601(DatumGetIntervalP(value), text);
+	cdc_put_string(writer, text, strlen(text));
+}
+
+/* Whatever has no writer of its own: its output function's text. */
+static void
+put_output(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	char *text;
+
+	cdc_settings_pin(type->settings);
+	text = OutputFunctionCall(unconstify(FmgrInfo *, &type->function), value);
+	cdc_put_string(writer, text, strlen(text));
+}
+
+/* An extension's type that can be cast to json, such as hstore. */
+static void
+put_cast_to_json(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	cdc_settings_pin(type->settings);
+	put_json(writer, FunctionCall1(unconstify(FmgrInfo *, &type->function), value), type);
+}
+
+typedef struct ArrayWalk
+{
+	const CdcType *element;
+	const int *dims;
+	int ndims;
+	char *data;
+	bits8 *nulls; /* NULL: there are none */
+	int index;    /* of the next element */
+} ArrayWalk;
+
+static void
+put_array_dimension(CdcWriter *writer, ArrayWalk *walk, int dimension)
+{
+	cdc_put_byte(writer, '[');
+	for (int i = 0; i < walk->dims[dimension]; i++)
+	{
+		if (i > 0)
+			cdc_put_byte(writer, ',');
+		if (dimension + 1 < walk->ndims)
+			put_array_dimension(writer, walk, dimension + 1);
+		else if (walk->nulls && att_isnull(walk->index, walk->nulls))
+		{
+			cdc_put_literal(writer, "null");
+			walk->index++;
+		}
+		else
+		{
+			const CdcType *element = walk->element;
+			Datum value = fetch_att(walk->data, element->by_value, element->length);
+
+			cdc_put_value(writer, value, element);
+			walk->data = att_addlength_pointer(walk->data, element->length, walk->data);
+			walk->data = (char *) att_align_nominal(walk->data, element->align);
+			walk->index++;
+		}
+	}
+	cdc_put_byte(writer, ']');
+}
+
+static void
+put_array(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	ArrayType *array = (ArrayType *) detoast_aligned(value);
+	ArrayWalk walk = {.element = type->element,
+					  .dims = ARR_DIMS(array),
+					  .ndims = ARR_NDIM(array),
+					  .data = ARR_DATA_PTR(array),
+					  .nulls = ARR_NULLBITMAP(array)};
+
+	if (walk.ndims == 0)
+		cdc_put_literal(writer, "[]");
+	else
+		put_array_dimension(writer, &walk, 0);
+}
+
+static void
+put_row(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	HeapTupleHeader header = (HeapTupleHeader) detoast_aligned(value);
+	CdcRowType *row = type->row;
+	HeapTupleData tuple;
+	int comma = 1; /* the first label is written without its comma */
+
+	ItemPointerSetInvalid(&tuple.t_self);
+	tuple.t_tableOid = InvalidOid;
+	tuple.t_len = HeapTupleHeaderGetDatumLength(header);
+	tuple.t_data = header;
+	heap_deform_tuple(&tuple, row->desc, row->values, row->nulls);
+
+	cdc_put_byte(writer, '{');
+	for (int i = 0; i < row->desc->natts; i++)
+	{
+		CdcField *field = &row->fields[i];
+
+		if (field->label == NULL)
+			continue; /* dropped */
+		cdc_put_short(writer, field->label + comma, field->label_len - comma);
+		comma = 0;
+		if (row->nulls[i])
+			cdc_put_literal(writer, "null");
+		else
+			cdc_put_value(writer, row->values[i], &field->type);
+	}
+	cdc_put_byte(writer, '}');
+}
+
+/* Types that need nothing but their OID to be known. */
+static CdcValueWriter
+writer_for_type(Oid type_oid, const CdcValueOptions *options)
+{
+	switch (type_oid)
+	{
+		case BOOLOID:
+			return put_bool;
+		case INT2OID:
+			return put_int2;
+		case INT4OID:
+			return put_int4;
+		case INT8OID:
+			return options->bigint_as_string ? put_int8_string : put_int8;
+		case OIDOID:
+			return put_oid;
+		case FLOAT4OID:
+			return put_float4;
+		case FLOAT8OID:
+			return put_float8;
+		case NUMERICOID:
+			return options->numeric_as_number ? put_numeric_number : put_numeric_string;
+		case NAMEOID:
+			return put_name;
+		case JSONOID:
+			return put_json;
+		case JSONBOID:
+			return put_jsonb;
+		case BYTEAOID:
+			return options->binary_as_base64 ? put_bytea_base64 : put_bytea_hex;
+		case UUIDOID:
+			return put_uuid;
+		case DATEOID:
+			return put_date;
+		case TIMEOID:
+			return put_time;
+		case TIMETZOID:
+			return put_timetz;
+		case TIMESTAMPOID:
+			return put_timestamp;
+		case TIMESTAMPTZOID:
+			return put_timestamptz;
+		case INTERVALOID:
+			return put_interval;
+		default:
+			return NULL;
+	}
+}
+
+/*
+ * The function of a cast to json, if an extension's type has one that can be called safely in the
+ * midst of decoding: written in C.	 (An SQL or PL function needs an active snapshot, and may read
+ * tables.)
+ */
+static Oid
+safe_cast_to_json(Oid type_oid)
+{
+	Oid function = InvalidOid;
+	HeapTuple tuple;
+	bool safe;
+
+	if (type_oid < FirstNormalObjectId ||
+		find_coercion_pathway(JSONOID, type_oid, COERCION_EXPLICIT, &function) !=
+			COERCION_PATH_FUNC)
+		return InvalidOid;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	safe = ((Form_pg_proc) GETSTRUCT(tuple))->prolang == ClanguageId &&
+		   ((Form_pg_proc) GETSTRUCT(tuple))->pronargs == 1;
+	ReleaseSysCache(tuple);
+	return safe ? function : InvalidOid;
+}
+
+char *
+cdc_make_label(const char *name, CdcEncoding *encoding, int *len)
+{
+	StringInfoData text;
+	CdcWriter writer = {.encoding = encoding};
+
+	initStringInfo(&text);
+	cdc_writer_attach(&writer, &text);
+	cdc_put_byte(&writer, ',');
+	cdc_put_string(&writer, name, strlen(name));
+	cdc_put_byte(&writer, ':');
+	cdc_writer_detach(&writer);
+	*len = text.len;
+	return text.data;
+}
+
+static void
+build_row(CdcType *type, Oid type_oid, CdcTypeBuilder *builder)
+{
+	CdcRowType *row = palloc0(sizeof(CdcRowType));
+	int natts;
+
+	check_stack_depth();
+	row->desc = lookup_rowtype_tupdesc_copy(type_oid, -1);
+	natts = row->desc->natts;
+	row->fields = palloc0(sizeof(CdcField) * Max(natts, 1));
+	row->values = palloc0(sizeof(Datum) * Max(natts, 1));
+	row->nulls = palloc0(sizeof(bool) * Max(natts, 1));
+	for (int i = 0; i < natts; i++)
+	{
+		Form_pg_attribute attr = TupleDescAttr(row->desc, i);
+		CdcField *field = &row->fields[i];
+
+		if (attr->attisdropped)
+			continue;
+		field->label = cdc_make_label(NameStr(attr->attname), builder->encoding, &field->label_len);
+		cdc_type_build(&field->type, attr->atttypid, builder);
+	}
+	builder->row_relids = lappend_oid(builder->row_relids, get_typ_typrelid(type_oid));
+	type->row = row;
+	type->write = put_row;
+}
+
+static void
+build_with_function(CdcType *type, Oid type_oid)
+{
+	Oid function = safe_cast_to_json(type_oid);
+	bool is_varlena;
+
+	if (OidIsValid(function))
+	{
+		type->write = put_cast_to_json;
+		fmgr_info(function, &type->function);
+		return;
+	}
+	getTypeOutputInfo(type_oid, &function, &is_varlena);
+	fmgr_info(function, &type->function);
+	/* text, varchar, bpchar, citext, ...: whatever is printed by these is stored as its text */
+	if (type->function.fn_addr == textout || type->function.fn_addr == varcharout ||
+		type->function.fn_addr == bpcharout)
+		type->write = put_text;
+	else
+		type->write = put_output;
+}
+
+void
+cdc_type_build(CdcType *type, Oid type_oid, CdcTypeBuilder *builder)
+{
+	Oid element;
+
+	type_oid = getBaseType(type_oid); /* a domain is written as its base type */
+	memset(type, 0, sizeof(*type));
+	type->settings = builder->settings;
+	get_typlenbyvalalign(type_oid, &type->length, &type->by_value, &type->align);
+	type->write = writer_for_type(type_oid, &builder->options);
+	if (type->write != NULL)
+		return;
+
+	element = get_element_type(type_oid);
+	if (OidIsValid(element))
+	{
+		type->element = palloc(sizeof(CdcType));
+		cdc_type_build(type->element, element, builder);
+		type->write = put_array;
+	}
+	else if (get_typtype(type_oid) == TYPTYPE_COMPOSITE)
+		build_row(type, type_oid, builder);
+	else
+		build_with_function(type, type_oid);
+}

@@ -1,0 +1,77 @@
+/*
+ * cdc_value.h
+ *		Datum -> JSON: one writer per type, chosen once per column.
+ *
+ * A CdcType is built once, with catalog look-ups, and then used for any number of values without.
+ * It can be used for any row, decoded or read from a table: nothing here knows of changes.
+ *
+ * The rule behind every writer: jsonb_populate_record(NULL::the_table, after) is the row again, and
+ * the bytes depend on no session setting.
+ */
+#ifndef CDC_VALUE_H
+#define CDC_VALUE_H
+
+#include "access/tupdesc.h"
+#include "fmgr.h"
+
+#include "cdc_settings.h"
+#include "cdc_writer.h"
+
+/* What the plugin's options say about values. */
+typedef struct CdcValueOptions
+{
+	bool numeric_as_number;
+	bool bigint_as_string;
+	bool binary_as_base64;
+} CdcValueOptions;
+
+typedef struct CdcType CdcType;
+typedef struct CdcRowType CdcRowType;
+
+/*
+ * Writes one value that is not NULL.  May allocate in CurrentMemoryContext (detoasted values, output
+ * functions), which the caller resets.
+ */
+typedef void (*CdcValueWriter)(CdcWriter *writer, Datum value, const CdcType *type);
+
+struct CdcType
+{
+	CdcValueWriter write;
+	int16 length; /* pg_type.typlen, typbyval, typalign: for walking arrays */
+	bool by_value;
+	char align;
+	CdcType *element;      /* of an array */
+	CdcRowType *row;       /* of a composite */
+	FmgrInfo function;     /* output function, or cast to json */
+	CdcSettings *settings; /* pinned while the function runs */
+};
+
+/* What building types needs to know, and what it finds out. */
+typedef struct CdcTypeBuilder
+{
+	CdcValueOptions options;
+	CdcEncoding *encoding;
+	CdcSettings *settings; /* must outlive the types */
+	List *row_relids;      /* relation OIDs of the composite types met: when one changes, the types
+							* built are stale */
+} CdcTypeBuilder;
+
+/*
+ * Builds the writer for a type in CurrentMemoryContext, which must live as long as it is used.
+ * Needs a transaction.
+ */
+extern void cdc_type_build(CdcType *type, Oid type_oid, CdcTypeBuilder *builder);
+
+/*
+ * The text ,"name": that precedes a member's value, in CurrentMemoryContext; *len gets its length.
+ * The first member of an object leaves out the comma.
+ */
+extern char *cdc_make_label(const char *name, CdcEncoding *encoding, int *len);
+
+static inline void
+cdc_put_value(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	type->write(writer, value, type);
+}
+
+#endif /* CDC_VALUE_H */
