@@ -212,7 +212,7 @@ copy_sources()
 {
 	"${as_user[@]}" mkdir -p "$1"
 	tar -C "$top" -cf - --exclude=./.git --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
-		--exclude='*.gcda' --exclude='*.gcno' --exclude=./client/cdc_client --exclude=build \
+		--exclude='./plugin/*.d' --exclude='*.gcda' --exclude='*.gcno' --exclude=./client/cdc_client --exclude=build \
 		--exclude=./results --exclude=./output_iso --exclude='./regression.*' \
 		--exclude=./tmp_check . | "${as_user[@]}" tar -C "$1" --no-same-owner -xf -
 }
