@@ -158,7 +158,7 @@ find_postgresql()
 	use_postgresql "$pg_config"
 }
 
-# use_postgresql PG_CONFIG: sets pg_config, bindir, major and build_options.
+# use_postgresql PG_CONFIG: sets pg_config, bindir, major, sysroot and build_options.
 use_postgresql()
 {
 	local root
@@ -173,7 +173,11 @@ use_postgresql()
 	build_options=("PG_CONFIG=$pg_config" with_llvm=no)
 	# A tree of script/pg-tree brings the C library that its PostgreSQL was built with.
 	root=${bindir%/usr/lib/postgresql/*}
-	[ -z "$root" ] || [ "$root" = "$bindir" ] || build_options+=("COPT=--sysroot=$root")
+	sysroot=
+	if [ -n "$root" ] && [ "$root" != "$bindir" ]; then
+		sysroot=--sysroot=$root
+		build_options+=("COPT=$sysroot")
+	fi
 }
 
 # ---------------------------------------------------------------------------------------------
