@@ -8,7 +8,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "clock.h"
 
 #define MAX_PARAMS 32
 
@@ -170,15 +171,6 @@ build_params(Params *params, const char *conninfo, PgConnKind kind, const HostLi
 	add_param(params, "replication", kind == PGCONN_REPLICATION ? "database" : "false");
 }
 
-static int64_t
-monotonic_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* connect_timeout as libpq counts it: per host, 0 or less waits for ever, 1 is taken for 2. */
 static int64_t
 timeout_of(PGconn *conn)
@@ -206,7 +198,7 @@ static PollEnd
 poll_connection(PGconn *conn, const volatile int *interrupted)
 {
 	int64_t timeout = timeout_of(conn);
-	int64_t started = monotonic_ms();
+	int64_t started = clock_now() / 1000;
 	const char *host = PQhost(conn);
 	PostgresPollingStatusType state = PGRES_POLLING_WRITING;
 
@@ -226,9 +218,9 @@ poll_connection(PGconn *conn, const volatile int *interrupted)
 		{
 			/* libpq went on to the next host by itself */
 			host = PQhost(conn);
-			started = monotonic_ms();
+			started = clock_now() / 1000;
 		}
-		if (ready <= 0 && timeout > 0 && monotonic_ms() - started >= timeout)
+		if (ready <= 0 && timeout > 0 && clock_now() / 1000 - started >= timeout)
 			return POLL_TIMED_OUT;
 	}
 	return state == PGRES_POLLING_OK ? POLL_CONNECTED : POLL_FAILED;

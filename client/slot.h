@@ -6,6 +6,7 @@
 #define CDC_SLOT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "options.h"
@@ -22,8 +23,8 @@ typedef struct SlotInfo
 	uint64_t confirmed_flush_lsn;
 	char wal_status[16]; /* reserved, extended, unreserved, lost */
 	bool two_phase;
-	bool failover;                /* server 17+ */
-	bool synced;                  /* server 17+: on a standby, kept in step by slotsync */
+	bool failover; /* server 17+ */
+	bool synced;   /* server 17+: on a standby not yet promoted, kept in step by it */
 	char invalidation_reason[64]; /* server 17+, "" if none */
 } SlotInfo;
 
@@ -31,7 +32,10 @@ typedef struct SlotInfo
 extern CdcStatus slot_read(PGconn *conn, const char *slot, SlotInfo *info,
 						   CdcError *err) CDC_MUST_CHECK;
 
-/* Refuses (CDC_STOP, CDC_USAGE) what cannot be streamed: other plugin, other database, lost. */
+/*
+ * Refuses what cannot be streamed: missing, other plugin, other database (CDC_USAGE), lost
+ * (CDC_STOP), kept in step by a standby that may yet be promoted (CDC_RETRY).
+ */
 extern CdcStatus slot_check_usable(const SlotInfo *info, const char *slot, const char *database,
 								   CdcError *err) CDC_MUST_CHECK;
 
@@ -45,9 +49,19 @@ extern CdcStatus slot_create(PGconn *repl, const char *conninfo, const char *slo
 							 const volatile int *interrupted, void (*notice)(const char *line),
 							 uint64_t *consistent_point, CdcError *err) CDC_MUST_CHECK;
 
+/*
+ * Tries whether the server can use the plugin, by a temporary slot on a replication connection of
+ * its own, which the caller closes afterwards.	 Creation loads the library before it waits for
+ * running transactions, so a wait that shows is success; waiting (size bytes) then names what it is
+ * waiting for, and is empty otherwise.
+ */
+extern CdcStatus slot_probe_plugin(PGconn *repl, const char *conninfo,
+								   const volatile int *interrupted, char *waiting, size_t size,
+								   CdcError *err) CDC_MUST_CHECK;
+
 /* The subcommands; each returns the process's exit code. */
 extern int slot_create_main(const CdcOptions *options, const volatile int *interrupted);
-extern int slot_drop_main(const CdcOptions *options);
-extern int slot_list_main(const CdcOptions *options);
+extern int slot_drop_main(const CdcOptions *options, const volatile int *interrupted);
+extern int slot_list_main(const CdcOptions *options, const volatile int *interrupted);
 
 #endif /* CDC_SLOT_H */

@@ -1,0 +1,77 @@
+/*
+ * sink_look.c
+ *		Looking at a sink without streaming to it.
+ */
+#include "sink_look.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "sink.h"
+
+/* A sink that cannot be opened for so long is not reachable. */
+#define LOOK_FOR (15 * CLOCK_SECOND)
+
+typedef struct Patience
+{
+	const volatile int *interrupted;
+	int64_t deadline;
+} Patience;
+
+static bool
+still_patient(void *arg)
+{
+	const Patience *patience = arg;
+
+	return !(patience->interrupted != NULL && *patience->interrupted) &&
+		   clock_now() < patience->deadline;
+}
+
+CdcStatus
+sink_look(const CdcOptions *options, PGconn *replication, int active_pid,
+		  const volatile int *interrupted, SinkLook *look, CdcError *err)
+{
+	Patience patience = {interrupted, clock_now() + LOOK_FOR};
+	SinkConfig config = {.uri = options->sink,
+						 .commit_interval = options->commit_interval,
+						 .max_in_flight = options->max_in_flight,
+						 .tick = still_patient,
+						 .tick_arg = &patience};
+	ServerIdentity identity;
+	Source source = {0};
+	Sink *sink = NULL;
+	CdcStatus status;
+
+	memset(look, 0, sizeof(*look));
+	status = sink_create(&sink, &config, err);
+	if (status == CDC_OK && active_pid != 0)
+		snprintf(
+			look->why, sizeof(look->why),
+			"not opened, since that would take it away from the client that streams (walsender "
+			"pid %d)",
+			active_pid);
+	else if (status == CDC_OK && options->slot == NULL)
+		snprintf(look->why, sizeof(look->why),
+				 "not opened, since no --slot says whose records it "
+				 "gets");
+	else if (status == CDC_OK)
+	{
+		status = pgconn_identify(replication, &identity, err);
+		if (status == CDC_OK)
+		{
+			snprintf(source.system_identifier, sizeof(source.system_identifier), "%s",
+					 identity.system_identifier);
+			snprintf(source.database, sizeof(source.database), "%s", identity.database);
+			snprintf(source.slot, sizeof(source.slot), "%s", options->slot);
+			look->source = source;
+			status = sink->base.ops->open(sink, &source, &look->source, &look->position,
+										  &look->found, err);
+			look->opened = status == CDC_OK;
+			look->same_source = source_equal(&source, &look->source);
+			sink->base.ops->close(sink);
+		}
+	}
+	sink_destroy(sink);
+	return status;
+}

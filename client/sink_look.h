@@ -1,0 +1,33 @@
+/*
+ * sink_look.h
+ *		Looking at a sink without streaming to it.
+ */
+#ifndef CDC_SINK_LOOK_H
+#define CDC_SINK_LOOK_H
+
+#include <stdbool.h>
+
+#include "options.h"
+#include "pgconn.h"
+#include "position.h"
+
+typedef struct SinkLook
+{
+	bool opened;      /* else why says why not */
+	char why[256];    /* not an error: a running client has it */
+	bool found;       /* it holds a position: source and position are set */
+	bool same_source; /* and that is of this slot */
+	Source source;
+	Position position;
+} SinkLook;
+
+/*
+ * Opens the sink of options->sink for options->slot and reads its position.  To open a sink is to
+ * fence its other client off, so it is left alone while a walsender streams from the slot
+ * (active_pid, 0: none).  replication: a connection of that kind.
+ */
+extern CdcStatus sink_look(const CdcOptions *options, PGconn *replication, int active_pid,
+						   const volatile int *interrupted, SinkLook *look,
+						   CdcError *err) CDC_MUST_CHECK;
+
+#endif /* CDC_SINK_LOOK_H */
