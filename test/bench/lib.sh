@@ -35,6 +35,7 @@ bench_option() {
 	esac
 }
 
+# shellcheck disable=SC2034 # for the scripts
 bench_option_help="\
   --pg-config=PROGRAM   pg_config of the server to measure on (default: \$PG_CONFIG, pg_config)
   --plugin-dir=FOLDER   where cdc_decoder.so is (default: the top of the source tree)
@@ -42,8 +43,9 @@ bench_option_help="\
 
 # A number above 0 (for awk, so that 0.01 is allowed too), or an error that names the option.
 need_number() {
-	[[ $2 =~ ^([0-9]+(\.[0-9]+)?|\.[0-9]+)$ ]] && awk "BEGIN { exit !($2 > 0) }" ||
+	if ! [[ $2 =~ ^([0-9]+(\.[0-9]+)?|\.[0-9]+)$ ]] || ! awk "BEGIN { exit !($2 > 0) }"; then
 		fail "option $1: \"$2\" is not a number above 0"
+	fi
 }
 
 need_count() {
@@ -96,7 +98,8 @@ bench_need_tools() {
 	bindir=$("$pg_config" --bindir)
 	libdir=$("$pg_config" --pkglibdir)
 	major=$("$pg_config" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/')
-	[ -x "$bindir/postgres" ] && [ -x "$bindir/pgbench" ] || missing+=("postgresql-$major")
+	[ -x "$bindir/postgres" ] || missing+=("postgresql-$major")
+	[ -x "$bindir/pgbench" ] || missing+=("postgresql-contrib")
 	[ -x "$bindir/pg_recvlogical" ] || missing+=("postgresql-client-$major")
 	[ -f "$("$pg_config" --includedir)/libpq-fe.h" ] || missing+=(libpq-dev)
 	[ -f "$("$pg_config" --pgxs)" ] || missing+=("postgresql-server-dev-$major")
@@ -106,10 +109,12 @@ bench_need_tools() {
 bench_build() {
 	build=$bench_dir/build/$major
 	mkdir -p "$build/floor"
-	make -s -C "$bench_dir" PG_CONFIG="$pg_config" BUILD="$build" >"$work/build.log" 2>&1 &&
-		make -s -C "$build/floor" -f "$bench_dir/floor/Makefile" VPATH="$bench_dir/floor" \
-			PG_CONFIG="$pg_config" with_llvm=no >>"$work/build.log" 2>&1 ||
-		{ cat "$work/build.log" >&2; fail "the benchmark's own programs do not compile"; }
+	if ! make -s -C "$bench_dir" PG_CONFIG="$pg_config" BUILD="$build" >"$work/build.log" 2>&1 ||
+		! make -s -C "$build/floor" -f "$bench_dir/floor/Makefile" VPATH="$bench_dir/floor" \
+			PG_CONFIG="$pg_config" with_llvm=no >>"$work/build.log" 2>&1; then
+		cat "$work/build.log" >&2
+		fail "the benchmark's own programs do not compile"
+	fi
 }
 
 # The configuration, stated in the results too.
@@ -126,7 +131,7 @@ autovacuum = off
 wal_sender_timeout = 0
 wal_writer_delay = 10ms"
 
-# Starts the server on a unix socket in $work.  Arguments: lines that are added to its settings.
+# Starts the server on a unix socket in $work.
 bench_begin() {
 	bench_need_tools
 	work=$(mktemp -d "${TMPDIR:-/tmp}/cdc_bench.XXXXXX")
@@ -155,7 +160,6 @@ bench_begin() {
 			>/dev/null; then
 			echo "output_plugin_libraries = 'pgoutput, test_decoding, wal2json, decoderbufs, floor, cdc_decoder'"
 		fi
-		printf '%s\n' "$@"
 	} >"$work/settings"
 	as_server tee -a "$work/data/postgresql.conf" <"$work/settings" >/dev/null
 	as_server "$bindir/pg_ctl" -D "$work/data" -l "$work/server.log" -w -t 60 start \
@@ -168,6 +172,28 @@ bench_begin() {
 
 sql() {
 	"$bindir/psql" -X -q -A -t -v ON_ERROR_STOP=1 -h "$work" -U postgres -d bench "$@"
+}
+
+# A walsender and the program that reads from it get a core each while they are measured: on one
+# core every message costs two context switches, and whether the scheduler puts them there changes
+# from run to run (CPU differed by a third).  With one core only there is nothing to choose.
+allowed_cpus=$(awk '$1 == "Cpus_allowed_list:" { print $2 }' /proc/self/status)
+server_cpu=${allowed_cpus%%[,-]*}
+reader_cpu=${allowed_cpus##*[,-]}
+on_reader_cpu=()
+[ "$server_cpu" = "$reader_cpu" ] || on_reader_cpu=(taskset -c "$reader_cpu")
+
+# Sessions that begin from now on run on these cores.
+set_server_cpus() {
+	as_server taskset -pc "$1" "$(head -1 "$work/data/postmaster.pid")" >/dev/null
+}
+
+pin_server() {
+	set_server_cpus "$server_cpu"
+}
+
+unpin_server() {
+	set_server_cpus "$allowed_cpus"
 }
 
 # Where all that was recorded so far ends.  The checkpoint behind it gives the walsender something
@@ -204,7 +230,9 @@ need_plugins() {
 	for name in "$@"; do
 		library=$(plugin_field "$name" 2)
 		[ -n "$library" ] || fail "unknown plugin \"$name\"; known: $(plugin_names | xargs)"
-		[ -f "$libdir/$library.so" ] || [ -f "$work/lib/$library.so" ] && continue
+		if [ -f "$libdir/$library.so" ] || [ -f "$work/lib/$library.so" ]; then
+			continue
+		fi
 		if [ "$library" = cdc_decoder ]; then
 			missing+=("$name: no cdc_decoder.so in $plugin_dir: run make there, or see --plugin-dir")
 		else
@@ -222,7 +250,8 @@ replay() {
 	sql -c "SELECT pg_copy_logical_replication_slot('$2', 'run', false, '$(plugin_field "$1" 2)')" \
 		>/dev/null
 	read -r -a options <<<"$(plugin_field "$1" 4)"
-	if output=$(timeout "$replay_timeout" "$build/drain" "$conninfo" run "$3" "${options[@]}" 2>&1); then
+	if output=$(timeout "$replay_timeout" "${on_reader_cpu[@]}" "$build/drain" "$conninfo" run "$3" \
+		"${options[@]}" 2>&1); then
 		echo "$output"
 	else
 		[ -n "$output" ] || output="no end within $replay_timeout s"
@@ -254,7 +283,12 @@ describe_machine() {
 	echo "- system: $(. /etc/os-release && echo "$PRETTY_NAME"), kernel $(uname -r)"
 	echo "- PostgreSQL $("$bindir/postgres" --version | sed 's/^[^0-9]*//'), over a unix socket," \
 		"with $(tr '\n' ';' <<<"$server_settings" | sed -e 's/;$//' -e 's/ = /=/g' -e 's/;/, /g')"
+	if [ "$server_cpu" = "$reader_cpu" ]; then
+		echo "- one core only: walsender and reader share it, so each message costs context switches"
+	else
+		echo "- walsender and reader on a core each where a replay is measured"
+	fi
 	echo "- load average of the last minute at the start and the end: $bench_load_at_start," \
-		"$(cut -d' ' -f1 /proc/loadavg) (the benchmark itself makes about 1.5)"
+		"$(cut -d' ' -f1 /proc/loadavg) (the benchmark itself makes up to 2)"
 }
 bench_load_at_start=$(cut -d' ' -f1 /proc/loadavg)

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2034 # lib.sh and the scripts share variables
 # The five workloads.  Every one is a function pair: prepare_NAME makes what is there before the
 # slot, record_NAME is what gets decoded.  $scale multiplies the numbers of rows.
 
@@ -60,7 +60,7 @@ prepare_upd() {
 }
 
 record_upd() {
-	sql -c 'UPDATE upd SET n = n + 1, amount = amount + 0.5, at = at + interval $$1 day$$'
+	sql -c "UPDATE upd SET n = n + 1, amount = amount + 0.5, at = at + interval \$\$1 day\$\$"
 }
 
 prepare_docs() {
@@ -99,9 +99,12 @@ record_oltp() {
 }
 
 # Records workload $1 behind a new slot "parked", whose copies may have any plugin.  Sets endpos.
+# Leaves the server pinned for what is measured next.
 record_workload() {
+	unpin_server
 	"prepare_$1"
 	sql -c "SELECT pg_create_logical_replication_slot('parked', 'test_decoding')" >/dev/null
 	"record_$1"
+	pin_server
 	endpos=$(wal_mark)
 }
