@@ -15,6 +15,8 @@ top_dir=$(cd "$bench_dir/../.." && pwd)
 pg_config=${PG_CONFIG:-pg_config}
 plugin_dir=$top_dir
 keep=no
+out=
+doc=no
 server_started=no
 work=
 # So that a run that hangs ends: no single replay of the full workloads takes near so long.
@@ -30,6 +32,8 @@ bench_option() {
 	case $1 in
 		--pg-config=?*) pg_config=${1#*=} ;;
 		--plugin-dir=?*) plugin_dir=${1#*=} ;;
+		--out=?*) out=${1#*=} ;;
+		--doc) doc=yes ;;
 		--keep) keep=yes ;;
 		*) return 1 ;;
 	esac
@@ -37,6 +41,8 @@ bench_option() {
 
 # shellcheck disable=SC2034 # for the scripts
 bench_option_help="\
+  --out=FILE            write what is printed there too
+  --doc                 put it into doc/benchmarks.md, in place of the last results
   --pg-config=PROGRAM   pg_config of the server to measure on (default: \$PG_CONFIG, pg_config)
   --plugin-dir=FOLDER   where cdc_decoder.so is (default: the top of the source tree)
   --keep                leave the temporary folder and its server's log"
@@ -90,7 +96,8 @@ bench_cleanup() {
 # Tools and development files that every script needs, with the packages that bring them.
 bench_need_tools() {
 	local missing=() pair
-	for pair in cc:gcc make:make perl:perl runuser:util-linux awk:mawk timeout:coreutils; do
+	for pair in cc:gcc make:make perl:perl runuser:util-linux awk:mawk timeout:coreutils \
+		pkg-config:pkg-config; do
 		command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
 	done
 	command -v "$pg_config" >/dev/null || missing+=(postgresql-server-dev-15)
@@ -99,9 +106,9 @@ bench_need_tools() {
 	libdir=$("$pg_config" --pkglibdir)
 	major=$("$pg_config" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/')
 	[ -x "$bindir/postgres" ] || missing+=("postgresql-$major")
-	[ -x "$bindir/pgbench" ] || missing+=("postgresql-contrib")
+	[ -x "$bindir/pgbench" ] || missing+=("postgresql-$major")
 	[ -x "$bindir/pg_recvlogical" ] || missing+=("postgresql-client-$major")
-	[ -f "$("$pg_config" --includedir)/libpq-fe.h" ] || missing+=(libpq-dev)
+	pkg-config --exists libpq || missing+=(libpq-dev)
 	[ -f "$("$pg_config" --pgxs)" ] || missing+=("postgresql-server-dev-$major")
 	[ ${#missing[@]} = 0 ] || fail "missing: apt install ${missing[*]}"
 }
@@ -109,7 +116,7 @@ bench_need_tools() {
 bench_build() {
 	build=$bench_dir/build/$major
 	mkdir -p "$build/floor"
-	if ! make -s -C "$bench_dir" PG_CONFIG="$pg_config" BUILD="$build" >"$work/build.log" 2>&1 ||
+	if ! make -s -C "$bench_dir" BUILD="$build" >"$work/build.log" 2>&1 ||
 		! make -s -C "$build/floor" -f "$bench_dir/floor/Makefile" VPATH="$bench_dir/floor" \
 			PG_CONFIG="$pg_config" with_llvm=no >>"$work/build.log" 2>&1; then
 		cat "$work/build.log" >&2
@@ -207,7 +214,7 @@ wal_mark() {
 plugin_table="\
 floor|floor||
 pgoutput|pgoutput||proto_version=1 publication_names=bench
-test_decoding|test_decoding|postgresql-contrib|
+test_decoding|test_decoding|postgresql-MAJOR|
 wal2json-v1|wal2json|postgresql-MAJOR-wal2json|format-version=1
 wal2json-v2|wal2json|postgresql-MAJOR-wal2json|format-version=2
 decoderbufs|decoderbufs|postgresql-MAJOR-decoderbufs|
@@ -292,3 +299,11 @@ describe_machine() {
 		"$(cut -d' ' -f1 /proc/loadavg) (the benchmark itself makes up to 2)"
 }
 bench_load_at_start=$(cut -d' ' -f1 /proc/loadavg)
+
+# Prints a script's results: $1 its name, standard input the Markdown.  Where the options say so they
+# go to a file and into doc/benchmarks.md, between the marks of that script.
+publish() {
+	tee "$work/report"
+	[ -z "$out" ] || cp "$work/report" "$out"
+	[ "$doc" = no ] || perl "$bench_dir/report.pl" insert "$1" "$work/report" "$top_dir/doc/benchmarks.md"
+}

@@ -4,6 +4,7 @@
 #	report.pl decode FILE		lines: workload NAME TEXT; run WORKLOAD PLUGIN "key=value ..."
 #	report.pl client FILE		lines: workload NAME TEXT; drain WORKLOAD PROGRAM "key=value ...";
 #								latency PROGRAM "..."; memory WHERE PROGRAM "..."; rate N; memory_rows N
+#	report.pl insert NAME REPORT DOCUMENT	puts a report into a document
 #
 # Fields of a line are separated by tabs.
 use strict;
@@ -133,6 +134,31 @@ sub ratio_table
 	table([ '', @columns ], @rows);
 }
 
+# Whether a figure is where the project wants it.  $direction: 'at least' or 'at most'.
+sub goal
+{
+	my ($what, $figure, $direction, $limit) = @_;
+	my $met = $direction eq 'at least' ? $figure >= $limit : $figure <= $limit;
+	printf "- %s: %.2f; goal: %s %s: %s\n", $what, $figure, $direction, $limit, $met ? 'met' : '**missed**';
+}
+
+sub decode_goals
+{
+	my ($cpu, @workloads) = @_;
+	my $mean = sub {
+		my ($top, $bottom) = @_;
+		my @ratios = map { $cpu->{$_}{$top} && $cpu->{$_}{$bottom} ? $cpu->{$_}{$top} / $cpu->{$_}{$bottom} : () } @workloads;
+		return @ratios == @workloads ? geometric_mean(@ratios) : undef;
+	};
+	my @goals = (
+		[ 'times less than pgoutput', $mean->('pgoutput', 'cdc-batched'), 'at least', 2.2 ],
+		[ 'times less than wal2json-v2', $mean->('wal2json-v2', 'cdc-batched'), 'at least', 4 ],
+		[ 'times the floor', $mean->('cdc-batched', 'floor'), 'at most', 1.4 ]);
+	print "Goals, for cdc-batched over all workloads:\n\n";
+	goal(@$_) for grep { defined $_->[1] } @goals;
+	print "\n";
+}
+
 sub decode_report
 {
 	my ($workloads, $text, $plugins, $runs) = read_decode(@_);
@@ -142,8 +168,10 @@ sub decode_report
 		print "### $workload: $text->{$workload}\n\n";
 		$cpu{$workload} = decode_table($plugins, $runs->{$workload});
 	}
+	return unless grep { my $p = $_; grep { $_ eq $p } @$plugins } @ours;
 	print "### Ratios of CPU\n\n";
 	ratio_table('Geometric means over ' . join(', ', @$workloads) . ':', $plugins, \%cpu, @$workloads);
+	decode_goals(\%cpu, @$workloads);
 	my @rest = grep { $_ ne 'oltp' } @$workloads;
 	return if @rest == @$workloads || !@rest;
 	ratio_table('Without oltp:', $plugins, \%cpu, @rest);
@@ -221,6 +249,8 @@ sub drain_report
 	}
 	printf "Geometric means, cdc_client / pg_recvlogical: wall %.2f, the program's CPU %.2f.\n\n",
 	  geometric_mean(@{ $ratio{wall} }), geometric_mean(@{ $ratio{cpu} });
+	goal('wall, cdc_client / pg_recvlogical', geometric_mean(@{ $ratio{wall} }), 'at most', 1.15);
+	print "\n";
 }
 
 sub latency_report
@@ -242,8 +272,9 @@ sub latency_report
 				sprintf('%.0f', median(map { $_->{tps} } @runs)),
 			]
 		} @programs);
-	printf "Ratios of the medians, cdc_client / pg_recvlogical: p50 %.2f, p99 %.2f.\n\n",
-	  map { $p{cdc_client}{$_} / $p{pg_recvlogical}{$_} } qw(p50 p99);
+	goal("$_ of cdc_client / pg_recvlogical", $p{cdc_client}{$_} / $p{pg_recvlogical}{$_}, 'at most', 1.2)
+	  for qw(p50 p99);
+	print "\n";
 }
 
 sub memory_report
@@ -261,6 +292,9 @@ sub memory_report
 				sprintf('%.1f', $run->{wall}),
 			]
 		} @{ $read->{memory} });
+	goal("MiB, cdc_client, $_->[0]", $_->[2]{maxrss_kib} / 1024, 'at most', 32)
+	  for grep { $_->[1] eq 'cdc_client' } @{ $read->{memory} };
+	print "\n";
 }
 
 sub client_report
@@ -271,8 +305,32 @@ sub client_report
 	memory_report($read) if $read->{memory};
 }
 
-my %reports = (decode => \&decode_report, client => \&client_report);
+sub slurp
+{
+	my ($file) = @_;
+	open(my $in, '<:raw', $file) or die "report.pl: cannot read $file: $!\n";
+	local $/;
+	my $text = <$in>;
+	close($in);
+	return $text;
+}
+
+# Puts a report between the marks <!-- NAME --> and <!-- /NAME --> of a document.
+sub insert_report
+{
+	my ($name, $report_file, $document_file) = @_;
+	my $document = slurp($document_file);
+	my $report = slurp($report_file);
+	$document =~ s/(<!-- $name -->\n).*?(<!-- \/$name -->)/$1$report$2/s
+	  or die "report.pl: $document_file has no place <!-- $name --> ... <!-- /$name -->\n";
+	open(my $out, '>:raw', $document_file) or die "report.pl: cannot write $document_file: $!\n";
+	print $out $document;
+	close($out) or die "report.pl: cannot write $document_file: $!\n";
+}
+
+my %reports = (decode => [ \&decode_report, 1 ], client => [ \&client_report, 1 ], insert => [ \&insert_report, 3 ]);
 my $kind = shift @ARGV // '';
-die 'usage: report.pl ' . join('|', sort keys %reports) . " FILE\n" unless $reports{$kind} && @ARGV == 1;
+die "usage: report.pl decode FILE | client FILE | insert NAME REPORT DOCUMENT\n"
+  unless $reports{$kind} && @ARGV == $reports{$kind}[1];
 binmode(STDOUT, ':raw');
-$reports{$kind}->(@ARGV);
+$reports{$kind}[0]->(@ARGV);
