@@ -11,6 +11,7 @@ MODULE_big = cdc_decoder
 OBJS = \
 	plugin/cdc_decoder.o \
 	plugin/cdc_encoding.o \
+	plugin/cdc_enum.o \
 	plugin/cdc_generated.o \
 	plugin/cdc_json.o \
 	plugin/cdc_json_time.o \

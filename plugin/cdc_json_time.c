@@ -33,7 +33,7 @@ put_fraction(char *out, int microseconds)
 }
 
 /* 2026-01-31; *bc says whether " BC" must follow at the end */
-static inline char *
+static char *
 put_calendar_date(char *out, int julian_day, bool *bc)
 {
 	int year;
@@ -55,6 +55,28 @@ put_calendar_date(char *out, int julian_day, bool *bc)
 	out = put_two_digits(out, month);
 	*out++ = '-';
 	return put_two_digits(out, day);
+}
+
+/* The same for a day that may have been written lately. */
+static inline char *
+put_day(CdcWriter *writer, char *out, int julian_day, bool *bc)
+{
+	CdcDate *known = &writer->dates[(uint32) julian_day % CDC_DATES_KEPT];
+	char *end;
+
+	if (likely(known->julian_day == julian_day && julian_day != 0))
+	{
+		*bc = false;
+		memcpy(out, known->text, CDC_DATE_LENGTH);
+		return out + CDC_DATE_LENGTH;
+	}
+	end = put_calendar_date(out, julian_day, bc);
+	if (!*bc && end - out == CDC_DATE_LENGTH)
+	{
+		known->julian_day = julian_day;
+		memcpy(known->text, out, CDC_DATE_LENGTH);
+	}
+	return end;
 }
 
 static inline char *
@@ -94,7 +116,7 @@ put_date_and_time(CdcWriter *writer, Timestamp value, bool zulu, bool always_fra
 		days--;
 	}
 	*out++ = '"';
-	out = put_calendar_date(out, (int) days + POSTGRES_EPOCH_JDATE, &bc);
+	out = put_day(writer, out, (int) days + POSTGRES_EPOCH_JDATE, &bc);
 	*out++ = 'T';
 	out = put_clock(out, time, always_fraction);
 	if (zulu)
@@ -140,7 +162,7 @@ cdc_put_date(CdcWriter *writer, int32 days_since_2000)
 	}
 	out = cdc_writer_reserve(writer, TIME_MAX_LENGTH);
 	*out++ = '"';
-	out = put_calendar_date(out, days_since_2000 + POSTGRES_EPOCH_JDATE, &bc);
+	out = put_day(writer, out, days_since_2000 + POSTGRES_EPOCH_JDATE, &bc);
 	if (bc)
 		out = put_bc(out);
 	*out++ = '"';

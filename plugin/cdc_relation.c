@@ -81,7 +81,10 @@ relation_changed(Datum arg, Oid relid)
 		entry->relation->valid = false;
 }
 
-/* Renaming a schema, or making a cast to json, changes relations without touching them. */
+/*
+ * Renaming a schema, making a cast to json and changing an enum type change what is known of relations
+ * without touching them.
+ */
 static void
 catalog_changed(Datum arg, int cache_id, uint32 hash_value)
 {
@@ -99,6 +102,7 @@ register_callbacks(void)
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(CASTSOURCETARGET, catalog_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(ENUMOID, catalog_changed, (Datum) 0);
 	registered = true;
 }
 

@@ -22,6 +22,7 @@
 #include "utils/uuid.h"
 
 #include "cdc_compat.h"
+#include "cdc_enum.h"
 #include "cdc_json.h"
 #include "cdc_jsonb.h"
 #include "cdc_numeric.h"
@@ -257,6 +258,14 @@ put_output(CdcWriter *writer, Datum value, const CdcType *type)
 	cdc_put_string(writer, text, strlen(text));
 }
 
+static void
+put_enum(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	/* a label of an uncommitted ALTER TYPE may not have been there when the labels were read */
+	if (!cdc_put_enum(writer, type->labels, DatumGetObjectId(value)))
+		put_output(writer, value, type);
+}
+
 /* An extension's type that can be cast to json, such as hstore. */
 static void
 put_cast_to_json(CdcWriter *writer, Datum value, const CdcType *type)
@@ -490,6 +499,14 @@ build_with_function(CdcType *type, Oid type_oid)
 		type->write = put_output;
 }
 
+static void
+build_enum(CdcType *type, Oid type_oid, CdcTypeBuilder *builder)
+{
+	build_with_function(type, type_oid);
+	type->labels = cdc_enum_build(type_oid, builder->encoding);
+	type->write = put_enum;
+}
+
 void
 cdc_type_build(CdcType *type, Oid type_oid, CdcTypeBuilder *builder)
 {
@@ -512,6 +529,8 @@ cdc_type_build(CdcType *type, Oid type_oid, CdcTypeBuilder *builder)
 	}
 	else if (get_typtype(type_oid) == TYPTYPE_COMPOSITE)
 		build_row(type, type_oid, builder);
+	else if (get_typtype(type_oid) == TYPTYPE_ENUM)
+		build_enum(type, type_oid, builder);
 	else
 		build_with_function(type, type_oid);
 }

@@ -24,6 +24,16 @@
  */
 #define CDC_WRITER_MAX_RESERVE (64 * 1024)
 
+/* The text of a few days that were written lately, since dates of rows repeat. */
+#define CDC_DATES_KEPT 8
+#define CDC_DATE_LENGTH 10 /* 2026-01-31 */
+
+typedef struct CdcDate
+{
+	int32 julian_day; /* 0: none (day 0 is not kept) */
+	char text[CDC_DATE_LENGTH];
+} CdcDate;
+
 typedef struct CdcWriter
 {
 	char *cur;          /* next byte to write */
@@ -33,6 +43,7 @@ typedef struct CdcWriter
 	Size record_limit;  /* bytes the record may have */
 	uint64 overwritten; /* bytes of the record that were written over */
 	CdcEncoding *encoding;
+	CdcDate dates[CDC_DATES_KEPT]; /* of cdc_json_time.c */
 } CdcWriter;
 
 /* Take over the message, which may hold something already, and give it back. */
