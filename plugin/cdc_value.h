@@ -40,10 +40,11 @@ struct CdcType
 	int16 length; /* pg_type.typlen, typbyval, typalign: for walking arrays */
 	bool by_value;
 	char align;
-	CdcType *element;      /* of an array */
-	CdcRowType *row;       /* of a composite */
-	FmgrInfo function;     /* output function, or cast to json */
-	CdcSettings *settings; /* pinned while the function runs */
+	CdcType *element;       /* of an array */
+	CdcRowType *row;        /* of a composite */
+	struct CdcEnum *labels; /* of an enum */
+	FmgrInfo function;      /* output function, or cast to json */
+	CdcSettings *settings;  /* pinned while the function runs */
 };
 
 /* What building types needs to know, and what it finds out. */
