@@ -175,7 +175,13 @@ sub decode_report
 	my @rest = grep { $_ ne 'oltp' } @$workloads;
 	return if @rest == @$workloads || !@rest;
 	ratio_table('Without oltp:', $plugins, \%cpu, @rest);
-	ratio_table('oltp alone (the floor is about half of what pgoutput takes there):', $plugins, \%cpu, 'oltp');
+	my ($floor, $pgoutput) = @{ $cpu{oltp} }{ 'floor', 'pgoutput' };
+	ratio_table(
+		'oltp alone'
+		  . ($floor && $pgoutput
+			? sprintf(' (at the floor itself it would be %.2f times less than pgoutput):', $pgoutput / $floor)
+			: ':'),
+		$plugins, \%cpu, 'oltp');
 }
 
 my @programs = ('pg_recvlogical', 'cdc_client');
