@@ -12,6 +12,7 @@ OBJS = \
 	plugin/cdc_decoder.o \
 	plugin/cdc_encoding.o \
 	plugin/cdc_enum.o \
+	plugin/cdc_expression.o \
 	plugin/cdc_generated.o \
 	plugin/cdc_json.o \
 	plugin/cdc_json_time.o \

@@ -236,10 +236,10 @@ compute_generated(CdcRecorder *recorder, const CdcRelation *relation, CdcImage *
 
 		if (column->generated == NULL)
 			continue;
-		if (image->any_missing && cdc_generated_lacks_input(column->generated, image->missing))
+		if (image->any_missing && cdc_expression_lacks_input(column->generated, image->missing))
 			image->missing[index] = true;
-		else if (!cdc_generated_compute(column->generated, image->values, image->nulls,
-										&image->values[index], &image->nulls[index]))
+		else if (!cdc_expression_try(column->generated, image->values, image->nulls,
+									 &image->values[index], &image->nulls[index]))
 		{
 			if (!recorder->any_failed)
 				memset(recorder->failed, 0, relation->natts * sizeof(bool));

@@ -21,7 +21,7 @@ typedef struct CdcColumn
 	bool varlena; /* its value may be out of line */
 	bool omitted; /* left out of the record being written, for its size */
 	CdcType type;
-	CdcGenerated *generated; /* of a virtual generated column, else NULL */
+	CdcExpression *generated; /* of a virtual generated column, else NULL */
 } CdcColumn;
 
 /* What stands in a record before the commit_lsn, made once per relation and operation. */
