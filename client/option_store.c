@@ -145,11 +145,38 @@ store_slot(char **target, const Setting *setting, CdcError *err)
 	return CDC_USAGE;
 }
 
+/* The largest unit that divides the number: 64kB, 5min. */
+static const char *
+format_limit(char *text, size_t size, int64_t value, bool is_size)
+{
+	typedef struct Unit
+	{
+		const char *name;
+		int64_t factor;
+	} Unit;
+	static const Unit sizes[] = {
+		{"GB", INT64_C(1) << 30}, {"MB", 1 << 20}, {"kB", 1 << 10}, {"B", 1}};
+	static const Unit durations[] = {{"d", INT64_C(86400000000)},
+									 {"h", INT64_C(3600000000)},
+									 {"min", 60000000},
+									 {"s", 1000000},
+									 {"ms", 1000},
+									 {"us", 1}};
+	const Unit *unit = is_size ? sizes : durations;
+
+	while (value % unit->factor != 0)
+		unit++;
+	snprintf(text, size, "%" PRId64 "%s", value / unit->factor, value == 0 ? "" : unit->name);
+	return text;
+}
+
 static CdcStatus
 store_size(uint64_t *target, const Setting *setting, CdcError *err)
 {
 	const OptionDef *def = setting->def;
 	uint64_t bytes;
+	char min[32];
+	char max[32];
 	CdcStatus status = options_parse_size(setting->value, setting->where, &bytes, err);
 
 	if (status != CDC_OK)
@@ -157,8 +184,8 @@ store_size(uint64_t *target, const Setting *setting, CdcError *err)
 	if (bytes < (uint64_t) def->min || bytes > (uint64_t) def->max)
 	{
 		cdc_error(err, CDC_USAGE, "%s: \"%s\" is out of range", setting->where, setting->value);
-		cdc_error_hint(err, "Allowed are %" PRId64 "kB to %" PRId64 "kB.", def->min / 1024,
-					   def->max / 1024);
+		cdc_error_hint(err, "Allowed are %s to %s.", format_limit(min, sizeof(min), def->min, true),
+					   format_limit(max, sizeof(max), def->max, true));
 		return CDC_USAGE;
 	}
 	*target = bytes;
@@ -170,6 +197,8 @@ store_duration(int64_t *target, const Setting *setting, CdcError *err)
 {
 	const OptionDef *def = setting->def;
 	int64_t us;
+	char min[32];
+	char max[32];
 	CdcStatus status;
 
 	if (def->forever != NULL && strcmp(setting->value, def->forever) == 0)
@@ -186,9 +215,10 @@ store_duration(int64_t *target, const Setting *setting, CdcError *err)
 	if (status == CDC_OK)
 	{
 		cdc_error(err, CDC_USAGE, "%s: \"%s\" is out of range", setting->where, setting->value);
-		cdc_error_hint(err, "Allowed are %" PRId64 "ms to %" PRId64 "s%s%s.", def->min / 1000,
-					   def->max / 1000000, def->forever ? ", and " : "",
-					   def->forever ? def->forever : "");
+		cdc_error_hint(err, "Allowed are %s to %s%s%s.",
+					   format_limit(min, sizeof(min), def->min, false),
+					   format_limit(max, sizeof(max), def->max, false),
+					   def->forever ? ", and " : "", def->forever ? def->forever : "");
 	}
 	return CDC_USAGE;
 }

@@ -225,6 +225,7 @@ slot_create(PGconn *repl, const char *conninfo, const char *slot, bool failover,
 
 	if (PQsendQuery(repl, command) == 1)
 		result = wait_for_result(&waiting, give_notice, &notice, &stopped);
+	drain(repl); /* so that the connection can be asked for what the hint needs */
 	if (PQresultStatus(result) == PGRES_TUPLES_OK)
 		status = read_created(result, consistent_point, err);
 	else if (stopped)
@@ -232,7 +233,6 @@ slot_create(PGconn *repl, const char *conninfo, const char *slot, bool failover,
 	else
 		status = pgconn_error(repl, result, what, err);
 	PQclear(result);
-	drain(repl);
 	PQfinish(waiting.looking);
 	return status;
 }
@@ -262,13 +262,13 @@ slot_probe_plugin(PGconn *repl, const char *conninfo, const volatile int *interr
 			 PQbackendPID(repl));
 	if (PQsendQuery(repl, command) == 1)
 		result = wait_for_result(&waiting, probe_goes_on, NULL, &stopped);
+	drain(repl);
 	if (stopped)
 		snprintf(waiting_line, size, "%s",
 				 waiting.line[0] != '\0' ? waiting.line : "a moment without old transactions");
 	else if (PQresultStatus(result) != PGRES_TUPLES_OK)
 		status = pgconn_error(repl, result, "trying the plugin by a temporary slot", err);
 	PQclear(result);
-	drain(repl);
 	PQfinish(waiting.looking);
 	return status;
 }

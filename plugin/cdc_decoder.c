@@ -159,6 +159,7 @@ decode_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relat
 	CdcDecoder *decoder = ctx->output_plugin_private;
 	HeapTuple before = cdc_change_tuple(change->data.tp.oldtuple);
 	HeapTuple after = cdc_change_tuple(change->data.tp.newtuple);
+	CdcRelation *known;
 	MemoryContext caller;
 	CdcChangeKind kind;
 
@@ -185,9 +186,13 @@ decode_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relat
 	}
 
 	caller = MemoryContextSwitchTo(decoder->change_context);
-	ensure_begun(decoder);
-	cdc_record_change(&decoder->recorder, kind, cdc_relation_get(decoder->relations, relation),
-					  RelationGetDescr(relation), before, after, decoder->seq);
+	known = cdc_relation_get(decoder->relations, relation);
+	if (known->selected)
+	{
+		ensure_begun(decoder);
+		cdc_record_change(&decoder->recorder, kind, known, RelationGetDescr(relation), before,
+						  after, decoder->seq);
+	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(decoder->change_context);
 }
@@ -202,12 +207,16 @@ decode_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelatio
 	report_progress(ctx);
 	for (int i = 0; i < nrelations; i++)
 	{
+		CdcRelation *known;
+
 		decoder->seq++;
 		if (!origin_is_selected(decoder, change->origin_id))
 			continue;
+		known = cdc_relation_get(decoder->relations, relations[i]);
+		if (!known->selected)
+			continue;
 		ensure_begun(decoder);
-		cdc_record_truncate(&decoder->recorder, cdc_relation_get(decoder->relations, relations[i]),
-							decoder->seq);
+		cdc_record_truncate(&decoder->recorder, known, decoder->seq);
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(decoder->change_context);

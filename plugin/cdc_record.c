@@ -203,7 +203,7 @@ load_image(CdcImage *image, const CdcRelation *relation, TupleDesc desc, HeapTup
 static inline bool
 old_row_has(const CdcRelation *relation, const CdcColumn *column)
 {
-	return relation->identity == REPLICA_IDENTITY_FULL || column->key;
+	return relation->identity == REPLICA_IDENTITY_FULL || column->logged;
 }
 
 /* An unchanged value may stand in the old row. */
@@ -280,7 +280,7 @@ put_column(CdcWriter *writer, const CdcColumn *column, const CdcImage *image, in
 
 /* The row as an object, as far as it is known. */
 static void
-put_image(CdcWriter *writer, const CdcRelation *relation, const CdcImage *image, bool keys_only)
+put_image(CdcWriter *writer, const CdcRelation *relation, const CdcImage *image, bool logged_only)
 {
 	int comma = 1; /* the first label is written without its comma */
 
@@ -289,7 +289,7 @@ put_image(CdcWriter *writer, const CdcRelation *relation, const CdcImage *image,
 	{
 		const CdcColumn *column = &relation->columns[i];
 
-		if ((keys_only && !column->key) || unlikely(column->omitted) ||
+		if ((logged_only && !column->logged) || unlikely(column->omitted) ||
 			is_missing(image, column->index))
 			continue;
 		put_column(writer, column, image, comma);
@@ -438,8 +438,8 @@ compare_column_sizes(const void *a, const void *b)
 	const ColumnSize *x = a;
 	const ColumnSize *y = b;
 
-	if (x->column->key != y->column->key)
-		return x->column->key ? 1 : -1;
+	if (x->column->logged != y->column->logged)
+		return x->column->logged ? 1 : -1;
 	if (x->size != y->size)
 		return x->size > y->size ? -1 : 1;
 	return x->column->index - y->column->index;

@@ -8,6 +8,7 @@
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_publication.h"
 #include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -219,17 +220,13 @@ build_columns(CdcRelationCache *cache, CdcRelation *entry, Relation relation)
 		if (column->generated)
 			entry->has_generated = true;
 		cdc_type_build(&column->type, attr->atttypid, &builder);
-		column->key = bms_is_member(i, keys);
-		if (column->key)
+		column->logged = bms_is_member(i, keys);
+		if (column->logged)
 			entry->keys[entry->nkeys++] = column;
 	}
 	/* a key that is not whole is none: a column of it may be generated and not selected */
 	if (entry->nkeys != bms_num_members(keys))
-	{
-		for (int i = 0; i < entry->nkeys; i++)
-			entry->keys[i]->key = false;
 		entry->nkeys = 0;
-	}
 	if (builder.row_relids != NIL)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(cache->context);
@@ -288,6 +285,8 @@ build(CdcRelationCache *cache, CdcRelation *entry, Relation relation)
 	MemoryContextReset(entry->context);
 	entry->valid = true; /* an invalidation while we look things up makes it false again */
 	entry->announced = false;
+	/* not of what is no table: a materialized view's contents are written by REFRESH, in part only */
+	entry->selected = is_publishable_relation(relation);
 	entry->identity = relation->rd_rel->relreplident;
 	entry->ncolumns = 0;
 	entry->nkeys = 0;

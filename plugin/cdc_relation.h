@@ -16,8 +16,9 @@ typedef struct CdcColumn
 {
 	char *label; /* ,"name": */
 	int label_len;
-	int index;    /* attnum - 1 */
-	bool key;     /* belongs to the record's key */
+	int index; /* attnum - 1 */
+	bool
+		logged; /* the old row has it under DEFAULT and USING INDEX: it is in the identity's index */
 	bool varlena; /* its value may be out of line */
 	bool omitted; /* left out of the record being written, for its size */
 	CdcType type;
@@ -45,12 +46,13 @@ typedef struct CdcRelation
 	Oid relid;
 	uint32 number;  /* in frames; from 1 */
 	bool announced; /* its relation frame has been sent */
+	bool selected;  /* else its changes are counted, but not recorded */
 	char identity;  /* pg_class.relreplident */
 	int natts;
 	int ncolumns;
 	CdcColumn *columns; /* selected, in the table's order */
 	int nkeys;
-	CdcColumn **keys;   /* those of the key */
+	CdcColumn **keys;   /* those of the record's key, if all of them are selected */
 	bool has_generated; /* virtual ones among the columns */
 	char *schema;       /* UTF-8, as in relation frames */
 	char *table;

@@ -1,0 +1,81 @@
+/*
+ * session.h
+ *		One stretch of streaming: from acquiring the slot until the connection or the sink is lost.
+ *
+ * session_open() connects, acquires the slot, opens the sink and decides where to go on; pump.c then
+ * moves records; session_close() ends both.	stream.c makes one session after the other.
+ */
+#ifndef CDC_SESSION_H
+#define CDC_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <libpq-fe.h>
+
+#include "error.h"
+#include "feedback.h"
+#include "frame.h"
+#include "options.h"
+#include "pgconn.h"
+#include "position.h"
+#include "resume.h"
+#include "sink.h"
+#include "slot.h"
+#include "timeline.h"
+
+/* What lasts over sessions; stream.c's. */
+typedef struct StreamState
+{
+	const CdcOptions *options;
+	const volatile int *interrupted;
+	Sink *sink;
+	ResumeAccepts accepts; /* not yet used */
+	uint64_t endpos;       /* 0: none */
+	uint64_t records;      /* delivered since the start */
+	uint64_t bytes;
+	RecordId handed_over; /* the furthest record that any session gave to the sink */
+} StreamState;
+
+typedef struct Session
+{
+	StreamState *state;
+	PGconn *conn; /* in CopyBoth once open */
+	ServerIdentity identity;
+	bool in_recovery;
+	uint64_t flush_lsn; /* of the server, once the slot was acquired */
+	Source source;
+	TimelineHistory history;
+	SlotInfo slot;
+	FrameReader reader;
+	Feedback feedback;
+	bool sink_open;
+	bool sink_failed; /* the failure was the sink's: it is not to be asked anything more */
+	int64_t opened;   /* clock.h; 0: not yet */
+
+	Position start; /* records up to it are skipped */
+	Position taken; /* after all that the sink was given */
+	uint64_t taken_bytes;
+	SinkProgress progress; /* as the sink's poll() last said */
+} Session;
+
+/* On failure too the session is the caller's to session_close(). */
+extern CdcStatus session_open(Session *session, StreamState *state, CdcError *err) CDC_MUST_CHECK;
+extern void session_close(Session *session);
+
+/* SinkConfig's tick(), for a sink that is being opened: session is the Session. */
+extern bool session_tick(void *session);
+
+/* Sends an update if one is due, and whatever libpq could not send before. */
+extern CdcStatus session_send_feedback(Session *session, int64_t now, CdcError *err) CDC_MUST_CHECK;
+
+/* Sends one now, due or not. */
+extern CdcStatus session_send_status(Session *session, int64_t now, CdcError *err) CDC_MUST_CHECK;
+
+/* Of a session that began on a standby: CDC_RETRY where that has been promoted since. */
+extern CdcStatus session_check_promotion(Session *session, CdcError *err) CDC_MUST_CHECK;
+
+/* Asks for the end of CopyBoth and waits for it, a bounded time; what still comes is dropped. */
+extern void session_leave(Session *session);
+
+#endif /* CDC_SESSION_H */

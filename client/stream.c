@@ -1,0 +1,214 @@
+/*
+ * stream.c
+ *		cdc_client stream: one session after the other, and what follows from each one's end.
+ */
+#include "stream.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+#include "pump.h"
+#include "retry.h"
+#include "session.h"
+
+/* A session that lasted so long, or moved on, was no part of the failure before it. */
+#define HEALTHY_AFTER (10 * CLOCK_SECOND)
+
+/* SQLSTATE object_in_use: another walsender has the slot. */
+#define SLOT_HELD "55006"
+
+typedef struct Stream
+{
+	StreamState state;
+	Session session;
+	Retry retry;
+	Position durable; /* when the last failure was looked at */
+	PumpEnd end;
+	char last_error[sizeof(((CdcError *) NULL)->message)];
+	int64_t last_logged;
+} Stream;
+
+static CdcStatus
+open_and_pump(Stream *stream, CdcError *err)
+{
+	CdcStatus status = session_open(&stream->session, &stream->state, err);
+
+	if (status == CDC_OK)
+		status = pump_run(&stream->session, &stream->end, err);
+	session_close(&stream->session);
+	return status;
+}
+
+/*
+ * Progress is what the sink made durable beyond all that earlier sessions had given it; where they
+ * had given it nothing more, a session that lasted counts too.
+ */
+static void
+note_progress(Stream *stream, int64_t now)
+{
+	const Session *session = &stream->session;
+	const Position *durable = &session->progress.durable;
+	bool caught_up;
+	bool moved;
+
+	if (session->opened == 0)
+		return;
+	caught_up = record_id_compare(&durable->id, &stream->state.handed_over) >= 0;
+	moved = record_id_compare(&durable->id, &stream->durable.id) > 0 ||
+			durable->confirmed > stream->durable.confirmed;
+	if (caught_up && (moved || now - session->opened >= HEALTHY_AFTER))
+		retry_progress(&stream->retry);
+	if (moved)
+		stream->durable = *durable;
+}
+
+/* The same failure again and again is said once a while; the first time, at once. */
+static void
+log_retry(Stream *stream, const CdcError *err, int64_t now, int64_t pause)
+{
+	bool again = strcmp(err->message, stream->last_error) == 0;
+
+	if (again && now - stream->last_logged < 10 * CLOCK_SECOND)
+	{
+		log_error(LOG_DEBUG, err);
+		return;
+	}
+	stream->last_logged = now;
+	memcpy(stream->last_error, err->message, sizeof(stream->last_error));
+	log_error(LOG_WARNING, err);
+	log_line(LOG_INFO, "trying again in %.1f s (failure %d)", (double) pause / CLOCK_SECOND,
+			 stream->retry.attempts);
+}
+
+/* Sleeps, unless asked to stop. */
+static void
+pause_for(const Stream *stream, int64_t pause)
+{
+	int64_t deadline = clock_now() + pause;
+
+	while (*stream->state.interrupted == 0 && clock_now() < deadline)
+		poll(NULL, 0, clock_timeout_ms(clock_now(), deadline, 200));
+}
+
+/* Whether to go on after a failure; *exit_code is set where not. */
+static bool
+try_again(Stream *stream, CdcStatus status, const CdcError *err, int *exit_code)
+{
+	int64_t now = clock_now();
+	int64_t pause;
+	bool held = strcmp(err->sqlstate, SLOT_HELD) == 0;
+
+	*exit_code = (int) status;
+	if (status != CDC_RETRY)
+	{
+		log_error(LOG_ERROR, err);
+		return false;
+	}
+	if (*stream->state.interrupted != 0)
+	{
+		/* Asked to stop while it was away: nothing is in flight then, which is a clean end. */
+		*exit_code = stream->session.opened > 0 && stream->session.sink_failed ? CDC_RETRY : CDC_OK;
+		log_error(*exit_code == CDC_OK ? LOG_INFO : LOG_ERROR, err);
+		return false;
+	}
+	note_progress(stream, now);
+	if (!retry_failed(&stream->retry, now, held ? RETRY_MAX_PAUSE_SLOT_HELD : RETRY_MAX_PAUSE,
+					  &pause))
+	{
+		log_error(LOG_ERROR, err);
+		log_line(LOG_ERROR, "giving up after %d failures without progress (--retry-for)",
+				 stream->retry.attempts);
+		return false;
+	}
+	log_retry(stream, err, now, pause);
+	pause_for(stream, pause);
+	return true;
+}
+
+static void
+log_end(const Stream *stream)
+{
+	static const char *const reasons[] = {
+		[PUMP_INTERRUPTED] = "stopped by a signal",
+		[PUMP_ENDPOS] = "reached the end asked for",
+		[PUMP_CLOSED] = "whoever read from the standard output has gone",
+	};
+	char lsn[LSN_TEXT_SIZE];
+
+	log_line(LOG_INFO, "%s: %" PRIu64 " records, %" PRIu64 " bytes delivered, confirmed up to %s",
+			 reasons[stream->end], stream->state.records, stream->state.bytes,
+			 lsn_format(lsn, stream->session.progress.durable.confirmed));
+}
+
+static int
+run_sessions(Stream *stream)
+{
+	int exit_code = CDC_OK;
+	CdcError err;
+	CdcStatus status;
+
+	do
+	{
+		status = open_and_pump(stream, &err);
+		if (status == CDC_OK)
+		{
+			log_end(stream);
+			return CDC_OK;
+		}
+	} while (try_again(stream, status, &err, &exit_code) && *stream->state.interrupted == 0);
+	return exit_code;
+}
+
+/* A limit of the file's size and a reader that went away are errors to deal with, not signals. */
+static void
+ignore_signals(void)
+{
+	struct sigaction action = {.sa_handler = SIG_IGN};
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGXFSZ, &action, NULL);
+	sigaction(SIGPIPE, &action, NULL);
+}
+
+int
+stream_main(const CdcOptions *options, const volatile int *interrupted)
+{
+	Stream stream = {
+		.state =
+			{
+				.options = options,
+				.interrupted = interrupted,
+				.endpos = options->endpos,
+				.accepts = {.gap = options->accept_gap,
+							.divergence = options->accept_divergence,
+							.other_source = options->accept_other_source},
+			},
+	};
+	SinkConfig config = {.uri = options->sink,
+						 .commit_interval = options->commit_interval,
+						 .max_in_flight = options->max_in_flight,
+						 .tick = session_tick,
+						 .tick_arg = &stream.session};
+	CdcError err;
+	CdcStatus status;
+	int exit_code;
+
+	ignore_signals();
+	retry_start(&stream.retry, options->retry_for,
+				(uint64_t) clock_timestamp() ^ ((uint64_t) getpid() << 32));
+	status = sink_create(&stream.state.sink, &config, &err);
+	if (status != CDC_OK)
+	{
+		log_error(LOG_ERROR, &err);
+		return (int) status;
+	}
+	exit_code = run_sessions(&stream);
+	sink_destroy(stream.state.sink);
+	return exit_code;
+}
