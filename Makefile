@@ -20,6 +20,7 @@ OBJS = \
 	plugin/cdc_numeric.o \
 	plugin/cdc_options.o \
 	plugin/cdc_output.o \
+	plugin/cdc_publication.o \
 	plugin/cdc_record.o \
 	plugin/cdc_relation.o \
 	plugin/cdc_settings.o \
