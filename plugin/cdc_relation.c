@@ -188,7 +188,8 @@ key_columns(Relation relation)
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for index %u", index_oid);
 	index = (Form_pg_index) GETSTRUCT(tuple);
-	for (int i = 0; i < index->indnkeyatts; i++)
+	/* a deferrable primary key is no key to the WAL, and rd_pkindex has it from 18 on only */
+	for (int i = 0; index->indimmediate && i < index->indnkeyatts; i++)
 		columns = bms_add_member(columns, index->indkey.values[i] - 1);
 	ReleaseSysCache(tuple);
 	return columns;

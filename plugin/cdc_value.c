@@ -520,6 +520,12 @@ cdc_type_build(CdcType *type, Oid type_oid, CdcTypeBuilder *builder)
 	if (type->write != NULL)
 		return;
 
+	/* they are arrays that start at 0, as which a JSON array is not read back */
+	if (type_oid == OIDVECTOROID || type_oid == INT2VECTOROID)
+	{
+		build_with_function(type, type_oid);
+		return;
+	}
 	element = get_element_type(type_oid);
 	if (OidIsValid(element))
 	{
