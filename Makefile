@@ -12,6 +12,7 @@ OBJS = \
 	plugin/cdc_decoder.o \
 	plugin/cdc_encoding.o \
 	plugin/cdc_enum.o \
+	plugin/cdc_expression.o \
 	plugin/cdc_generated.o \
 	plugin/cdc_json.o \
 	plugin/cdc_json_time.o \
@@ -19,6 +20,7 @@ OBJS = \
 	plugin/cdc_numeric.o \
 	plugin/cdc_options.o \
 	plugin/cdc_output.o \
+	plugin/cdc_publication.o \
 	plugin/cdc_record.o \
 	plugin/cdc_relation.o \
 	plugin/cdc_settings.o \

@@ -6,6 +6,7 @@
 #ifndef CDC_COMPAT_H
 #define CDC_COMPAT_H
 
+#include "access/attmap.h"
 #include "miscadmin.h"
 #include "replication/logical.h"
 #include "replication/reorderbuffer.h"
@@ -39,6 +40,17 @@
 #else
 #define CDC_CORE_REPORTS_PROGRESS false
 #endif
+
+/* 16: a flag that leaves out what only one side has, before there was none. */
+static inline AttrMap *
+cdc_attrmap_by_name(TupleDesc from, TupleDesc to)
+{
+#if PG_VERSION_NUM >= 160000
+	return build_attrmap_by_name_if_req(from, to, false);
+#else
+	return build_attrmap_by_name_if_req(from, to);
+#endif
+}
 
 /* 18: virtual generated columns, whose value is not in the tuple. */
 #if PG_VERSION_NUM >= 180000

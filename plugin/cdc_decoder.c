@@ -187,11 +187,14 @@ decode_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relat
 
 	caller = MemoryContextSwitchTo(decoder->change_context);
 	known = cdc_relation_get(decoder->relations, relation);
-	if (known->selected)
+	if (known->selected[kind])
 	{
-		ensure_begun(decoder);
-		cdc_record_change(&decoder->recorder, kind, known, RelationGetDescr(relation), before,
-						  after, decoder->seq);
+		cdc_recorder_load(&decoder->recorder, known, RelationGetDescr(relation), before, after);
+		if (cdc_recorder_filter(&decoder->recorder, known, &kind))
+		{
+			ensure_begun(decoder);
+			cdc_record_change(&decoder->recorder, kind, known, decoder->seq);
+		}
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(decoder->change_context);
@@ -213,7 +216,7 @@ decode_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelatio
 		if (!origin_is_selected(decoder, change->origin_id))
 			continue;
 		known = cdc_relation_get(decoder->relations, relations[i]);
-		if (!known->selected)
+		if (!known->selected[CDC_TRUNCATE])
 			continue;
 		ensure_begun(decoder);
 		cdc_record_truncate(&decoder->recorder, known, decoder->seq);

@@ -9,6 +9,7 @@
 #include "commands/defrem.h"
 #include "nodes/value.h"
 #include "utils/builtins.h"
+#include "utils/varlena.h"
 
 #include "cdc_options.h"
 #include "cdc_protocol.h"
@@ -22,6 +23,7 @@ typedef enum OptionType
 	OPTION_ENUM,
 	OPTION_STRING,
 	OPTION_LIST,
+	OPTION_IDENTIFIERS,
 } OptionType;
 
 typedef struct Option
@@ -77,6 +79,8 @@ static const Option option_table[] = {
 	 "only messages of these prefixes; prefix* matches what begins with it"},
 	{"max_record_bytes", OPTION_INT, FIELD(max_record_bytes), 64 * MIB, MIB, MAX_RECORD_BYTES, NULL,
 	 "a longer record leaves out its largest columns and names them"},
+	{"publication_names", OPTION_IDENTIFIERS, FIELD(publication_names), 0, 0, 0, NULL,
+	 "select what these publications publish (default: everything)"},
 };
 
 static void
@@ -102,6 +106,11 @@ option_allowed(const Option *option, StringInfo text)
 			break;
 		case OPTION_LIST:
 			appendStringInfoString(text, "a comma-separated list of prefixes, none of them empty");
+			break;
+		case OPTION_IDENTIFIERS:
+			appendStringInfoString(text,
+								   "a comma-separated list of names, in double quotes where they "
+								   "are not lower case");
 			break;
 	}
 }
@@ -176,6 +185,17 @@ parse_list(const Option *option, const char *value)
 	return items;
 }
 
+/* As everywhere in SQL: names fold to lower case unless they are quoted. */
+static List *
+parse_identifiers(const Option *option, const char *value)
+{
+	List *names;
+
+	if (!SplitIdentifierString(pstrdup(value), ',', &names) || names == NIL)
+		bad_value(option, value);
+	return names;
+}
+
 static void
 set_option(CdcOptions *options, const Option *option, const char *value)
 {
@@ -203,6 +223,9 @@ set_option(CdcOptions *options, const Option *option, const char *value)
 			return;
 		case OPTION_LIST:
 			*(List **) field = parse_list(option, value);
+			return;
+		case OPTION_IDENTIFIERS:
+			*(List **) field = parse_identifiers(option, value);
 			return;
 	}
 }

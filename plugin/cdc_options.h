@@ -75,6 +75,7 @@ typedef struct CdcOptions
 	bool messages;
 	List *message_prefixes; /* of char *; NIL: all; a trailing * matches any continuation */
 	int max_record_bytes;
+	List *publication_names; /* of char *; NIL: everything is selected */
 } CdcOptions;
 
 /*

@@ -236,10 +236,10 @@ compute_generated(CdcRecorder *recorder, const CdcRelation *relation, CdcImage *
 
 		if (column->generated == NULL)
 			continue;
-		if (image->any_missing && cdc_generated_lacks_input(column->generated, image->missing))
+		if (image->any_missing && cdc_expression_lacks_input(column->generated, image->missing))
 			image->missing[index] = true;
-		else if (!cdc_generated_compute(column->generated, image->values, image->nulls,
-										&image->values[index], &image->nulls[index]))
+		else if (!cdc_expression_try(column->generated, image->values, image->nulls,
+									 &image->values[index], &image->nulls[index]))
 		{
 			if (!recorder->any_failed)
 				memset(recorder->failed, 0, relation->natts * sizeof(bool));
@@ -249,9 +249,9 @@ compute_generated(CdcRecorder *recorder, const CdcRelation *relation, CdcImage *
 	}
 }
 
-static void
-load_images(CdcRecorder *recorder, const CdcRelation *relation, TupleDesc desc, HeapTuple before,
-			HeapTuple after)
+void
+cdc_recorder_load(CdcRecorder *recorder, const CdcRelation *relation, TupleDesc desc,
+				  HeapTuple before, HeapTuple after)
 {
 	ensure_scratch(recorder, relation->natts);
 	recorder->any_failed = false;
@@ -259,13 +259,71 @@ load_images(CdcRecorder *recorder, const CdcRelation *relation, TupleDesc desc, 
 	load_image(&recorder->after, relation, desc, after);
 	if (recorder->before.present && recorder->after.any_missing)
 		fill_from_old_row(recorder, relation);
-	if (unlikely(relation->has_generated))
+}
+
+/* Names the relation in what goes wrong in a row filter. */
+static void
+filter_error_context(void *arg)
+{
+	const CdcRelation *relation = arg;
+
+	errcontext("row filter of the publications of \"%s\".\"%s\"", relation->schema,
+			   relation->table);
+}
+
+static bool
+image_matches(CdcExpression *filter, const CdcImage *image)
+{
+	bool isnull;
+	Datum matches;
+
+	/*
+	 * The server refuses updates and deletes of a table whose filter uses columns that are not logged.
+	 * Should a value be missing all the same, one record too many is better than one too few.
+	 */
+	if (image->any_missing && cdc_expression_lacks_input(filter, image->missing))
+		return true;
+	matches = cdc_expression_eval(filter, image->values, image->nulls, &isnull);
+	return !isnull && DatumGetBool(matches);
+}
+
+bool
+cdc_recorder_filter(CdcRecorder *recorder, const CdcRelation *relation, CdcChangeKind *kind)
+{
+	CdcExpression *filter = relation->filters[*kind];
+	CdcImage *before = &recorder->before;
+	CdcImage *after = &recorder->after;
+	ErrorContextCallback context = {.previous = error_context_stack,
+									.callback = filter_error_context,
+									.arg = unconstify(CdcRelation *, relation)};
+	bool before_matches;
+	bool after_matches;
+
+	if (likely(filter == NULL))
+		return true;
+	error_context_stack = &context;
+	before_matches = before->present && image_matches(filter, before);
+	after_matches = after->present && image_matches(filter, after);
+	error_context_stack = context.previous;
+
+	/* an update whose old row is not known is judged by its new one */
+	if (*kind == CDC_UPDATE && before->present && before_matches != after_matches)
 	{
-		if (recorder->before.present && relation->identity == REPLICA_IDENTITY_FULL)
-			compute_generated(recorder, relation, &recorder->before);
-		if (recorder->after.present)
-			compute_generated(recorder, relation, &recorder->after);
+		*kind = after_matches ? CDC_INSERT : CDC_DELETE;
+		(after_matches ? before : after)->present = false;
+		return true;
 	}
+	return before_matches || after_matches;
+}
+
+/* Virtual columns of the rows that will be written. */
+static void
+compute_virtual_columns(CdcRecorder *recorder, const CdcRelation *relation)
+{
+	if (recorder->before.present && relation->identity == REPLICA_IDENTITY_FULL)
+		compute_generated(recorder, relation, &recorder->before);
+	if (recorder->after.present)
+		compute_generated(recorder, relation, &recorder->after);
 }
 
 static inline void
@@ -521,8 +579,7 @@ put_old_key(CdcRecorder *recorder, Change *change)
 }
 
 void
-cdc_record_change(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relation, TupleDesc desc,
-				  HeapTuple before, HeapTuple after, uint64 seq)
+cdc_record_change(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relation, uint64 seq)
 {
 	CdcOutput *output = recorder->output;
 	Change change = {
@@ -531,7 +588,8 @@ cdc_record_change(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relati
 		.frame = {
 			.kind = CDC_FRAME_RECORD, .op = change_ops[kind], .seq = seq, .relation = relation}};
 
-	load_images(recorder, relation, desc, before, after);
+	if (unlikely(relation->has_generated))
+		compute_virtual_columns(recorder, relation);
 	cdc_output_start_record(output, &change.frame);
 	put_change(recorder, &change, false);
 	if (unlikely(cdc_writer_overflowed(&output->writer)))

@@ -46,12 +46,23 @@ extern void cdc_recorder_init(CdcRecorder *recorder, CdcOutput *output, const ch
 /* All records until the next call belong to this transaction. */
 extern void cdc_recorder_begin(CdcRecorder *recorder, CdcTransaction *transaction);
 
+/* Reads the rows of a change, NULL where WAL has none, in preparation of its record. */
+extern void cdc_recorder_load(CdcRecorder *recorder, const CdcRelation *relation, TupleDesc desc,
+							  HeapTuple before, HeapTuple after);
+
 /*
- * The records.	 before and after are NULL where WAL has no such row.	May allocate in
+ * Do the row filters let the loaded change through?	An update that crosses the filter becomes an
+ * insert or a delete: *kind is changed.
+ */
+extern bool cdc_recorder_filter(CdcRecorder *recorder, const CdcRelation *relation,
+								CdcChangeKind *kind);
+
+/*
+ * The records.	 cdc_record_change() records the change that was loaded.  May allocate in
  * CurrentMemoryContext, which the caller resets after each.
  */
 extern void cdc_record_change(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relation,
-							  TupleDesc desc, HeapTuple before, HeapTuple after, uint64 seq);
+							  uint64 seq);
 extern void cdc_record_truncate(CdcRecorder *recorder, CdcRelation *relation, uint64 seq);
 extern void cdc_record_message(CdcRecorder *recorder, const char *prefix, const char *content,
 							   Size content_len, uint64 seq);

@@ -8,8 +8,9 @@
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
-#include "catalog/pg_publication.h"
 #include "common/hashfn.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -54,9 +55,10 @@ struct CdcRelationCache
 
 	entries_hash *entries;
 	uint32 last_number;
-	Size bytes;        /* of the relations' contexts */
+	Size bytes; /* of the relations' contexts */
+	CdcPublications *publications;
 	uint64 generation; /* relations of another one are stale */
-	List *row_relids;  /* of composite types that columns are made of */
+	List *related;     /* OIDs of relations that others were made from: row types, ancestors */
 };
 
 /*
@@ -72,7 +74,7 @@ relation_changed(Datum arg, Oid relid)
 
 	if (live_cache == NULL)
 		return;
-	if (!OidIsValid(relid) || list_member_oid(live_cache->row_relids, relid))
+	if (!OidIsValid(relid) || list_member_oid(live_cache->related, relid))
 	{
 		live_cache->generation++;
 		return;
@@ -94,6 +96,15 @@ catalog_changed(Datum arg, int cache_id, uint32 hash_value)
 }
 
 static void
+publication_changed(Datum arg, int cache_id, uint32 hash_value)
+{
+	if (live_cache == NULL)
+		return;
+	cdc_publications_invalidate(live_cache->publications);
+	live_cache->generation++;
+}
+
+static void
 register_callbacks(void)
 {
 	static bool registered = false;
@@ -104,6 +115,9 @@ register_callbacks(void)
 	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(CASTSOURCETARGET, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(ENUMOID, catalog_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(PUBLICATIONOID, publication_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(PUBLICATIONRELMAP, publication_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(PUBLICATIONNAMESPACEMAP, publication_changed, (Datum) 0);
 	registered = true;
 }
 
@@ -121,7 +135,7 @@ cache_clear(CdcRelationCache *cache)
 	live_cache = NULL;
 	MemoryContextReset(cache->context);
 	cache->entries = entries_create(cache->context, 64, NULL);
-	cache->row_relids = NIL;
+	cache->related = NIL;
 	cache->last_number = 0;
 	cache->bytes = 0;
 	live_cache = cache;
@@ -139,6 +153,7 @@ cdc_relation_cache_create(MemoryContext parent, const CdcOptions *options, const
 	cache->source = source;
 	cache->encoding = encoding;
 	cache->settings = settings;
+	cache->publications = cdc_publications_create(parent, options->publication_names);
 	callback->func = forget_live_cache;
 	callback->arg = cache;
 	MemoryContextRegisterResetCallback(parent, callback);
@@ -180,10 +195,14 @@ key_columns(Relation relation)
 	return columns;
 }
 
+/*
+ * A generated column goes by its option, but if the publications have a column list it must be in that,
+ * too: it may be made from columns that were meant to stay.
+ */
 static bool
-column_is_selected(const CdcOptions *options, Form_pg_attribute attr)
+column_is_selected(const CdcOptions *options, const Bitmapset *published, Form_pg_attribute attr)
 {
-	if (attr->attisdropped)
+	if (attr->attisdropped || (published && !bms_is_member(attr->attnum, published)))
 		return false;
 	if (attr->attgenerated == '\0')
 		return true;
@@ -192,49 +211,77 @@ column_is_selected(const CdcOptions *options, Form_pg_attribute attr)
 			attr->attgenerated == ATTRIBUTE_GENERATED_STORED);
 }
 
-static void
-build_columns(CdcRelationCache *cache, CdcRelation *entry, Relation relation)
+/* A relation, and the one it is published as: itself or an ancestor. */
+typedef struct Source
 {
-	TupleDesc desc = RelationGetDescr(relation);
-	Bitmapset *keys = key_columns(relation);
-	CdcTypeBuilder builder = {.encoding = cache->encoding, .settings = cache->settings};
+	Relation relation;
+	Relation published;
+	AttrMap *map; /* attnums of relation by attnum - 1 of published; NULL: the same */
+	CdcSelection *selection;
+} Source;
 
-	builder.options.numeric_as_number = cache->options->numeric == CDC_NUMERIC_NUMBER;
-	builder.options.bigint_as_string = cache->options->bigint == CDC_BIGINT_STRING;
-	builder.options.binary_as_base64 = cache->options->binary == CDC_BINARY_BASE64;
+static void
+build_column(CdcRelation *entry, const Source *source, Form_pg_attribute attr,
+			 const Bitmapset *keys, CdcTypeBuilder *builder)
+{
+	CdcColumn *column = &entry->columns[entry->ncolumns++];
+	Form_pg_attribute own;
 
-	entry->natts = desc->natts;
+	column->index = (source->map ? source->map->attnums[attr->attnum - 1] : attr->attnum) - 1;
+	own = TupleDescAttr(RelationGetDescr(source->relation), column->index);
+	column->label = cdc_make_label(NameStr(attr->attname), builder->encoding, &column->label_len);
+	column->varlena = own->attlen == -1;
+	column->generated = cdc_generated_build(source->relation, own);
+	if (column->generated)
+		entry->has_generated = true;
+	cdc_type_build(&column->type, attr->atttypid, builder);
+	column->logged = bms_is_member(column->index, keys);
+	if (column->logged)
+		entry->keys[entry->nkeys++] = column;
+}
+
+static void
+build_columns(CdcRelationCache *cache, CdcRelation *entry, const Source *source,
+			  CdcTypeBuilder *builder)
+{
+	TupleDesc desc = RelationGetDescr(source->published);
+	Bitmapset *keys = key_columns(source->relation);
+
 	entry->columns = palloc0(sizeof(CdcColumn) * Max(desc->natts, 1));
 	entry->keys = palloc(sizeof(CdcColumn *) * Max(bms_num_members(keys), 1));
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute attr = TupleDescAttr(desc, i);
-		CdcColumn *column = &entry->columns[entry->ncolumns];
 
-		if (!column_is_selected(cache->options, attr))
-			continue;
-		entry->ncolumns++;
-		column->index = i;
-		column->label = cdc_make_label(NameStr(attr->attname), cache->encoding, &column->label_len);
-		column->varlena = attr->attlen == -1;
-		column->generated = cdc_generated_build(relation, attr);
-		if (column->generated)
-			entry->has_generated = true;
-		cdc_type_build(&column->type, attr->atttypid, &builder);
-		column->logged = bms_is_member(i, keys);
-		if (column->logged)
-			entry->keys[entry->nkeys++] = column;
+		if (column_is_selected(cache->options, source->selection->columns, attr))
+			build_column(entry, source, attr, keys, builder);
 	}
-	/* a key that is not whole is none: a column of it may be generated and not selected */
+	/* a key that is not whole is none: a column of it may not be selected */
 	if (entry->nkeys != bms_num_members(keys))
 		entry->nkeys = 0;
-	if (builder.row_relids != NIL)
-	{
-		MemoryContext caller = MemoryContextSwitchTo(cache->context);
+}
 
-		cache->row_relids = list_concat_unique_oid(cache->row_relids, builder.row_relids);
-		MemoryContextSwitchTo(caller);
+static void
+build_filters(CdcRelation *entry, const Source *source)
+{
+	for (int kind = CDC_INSERT; kind < CDC_TRUNCATE; kind++)
+	{
+		List *filters = source->selection->filters[kind];
+
+		if (filters != NIL)
+			entry->filters[kind] = cdc_expression_build(
+				source->published, (Node *) make_orclause(filters), source->map);
 	}
+}
+
+/* Changes of these relations are changes of the entry, too. */
+static void
+remember_related(CdcRelationCache *cache, List *relids)
+{
+	MemoryContext caller = MemoryContextSwitchTo(cache->context);
+
+	cache->related = list_concat_unique_oid(cache->related, relids);
+	MemoryContextSwitchTo(caller);
 }
 
 static void
@@ -275,27 +322,63 @@ build_heads(CdcRelationCache *cache, CdcRelation *entry, Relation relation)
 	}
 }
 
+/* What its records consist of, in CurrentMemoryContext. */
+static void
+build_records(CdcRelationCache *cache, CdcRelation *entry, Relation relation,
+			  CdcSelection *selection)
+{
+	Source source = {.relation = relation, .published = relation, .selection = selection};
+	CdcTypeBuilder builder = {.encoding = cache->encoding, .settings = cache->settings};
+
+	builder.options.numeric_as_number = cache->options->numeric == CDC_NUMERIC_NUMBER;
+	builder.options.bigint_as_string = cache->options->bigint == CDC_BIGINT_STRING;
+	builder.options.binary_as_base64 = cache->options->binary == CDC_BINARY_BASE64;
+
+	if (selection->publish_as != RelationGetRelid(relation))
+	{
+		source.published = RelationIdGetRelation(selection->publish_as);
+		if (!RelationIsValid(source.published))
+			elog(ERROR, "could not open relation with OID %u", selection->publish_as);
+		source.map =
+			cdc_attrmap_by_name(RelationGetDescr(relation), RelationGetDescr(source.published));
+		builder.row_relids = lappend_oid(builder.row_relids, selection->publish_as);
+	}
+	build_columns(cache, entry, &source, &builder);
+	build_filters(entry, &source);
+	build_heads(cache, entry, source.published);
+	if (source.published != relation)
+		RelationClose(source.published);
+	remember_related(cache, builder.row_relids);
+}
+
 static void
 build(CdcRelationCache *cache, CdcRelation *entry, Relation relation)
 {
 	MemoryContext caller;
 	uint64 replaced_before = cache->encoding->replaced;
 	uint64 generation = cache->generation;
+	CdcSelection selection;
 
 	cache->bytes -= MemoryContextMemAllocated(entry->context, true);
 	MemoryContextReset(entry->context);
 	entry->valid = true; /* an invalidation while we look things up makes it false again */
 	entry->announced = false;
-	/* not of what is no table: a materialized view's contents are written by REFRESH, in part only */
-	entry->selected = is_publishable_relation(relation);
 	entry->identity = relation->rd_rel->relreplident;
+	entry->natts = RelationGetNumberOfAttributes(relation);
 	entry->ncolumns = 0;
 	entry->nkeys = 0;
 	entry->has_generated = false;
+	memset(entry->filters, 0, sizeof(entry->filters));
 
 	caller = MemoryContextSwitchTo(entry->context);
-	build_columns(cache, entry, relation);
-	build_heads(cache, entry, relation);
+	cdc_publications_select(cache->publications, relation, &selection);
+	/* the truncation of a partition is told as little as its name, where an ancestor stands for it */
+	if (selection.publish_as != RelationGetRelid(relation))
+		selection.kinds[CDC_TRUNCATE] = false;
+	memcpy(entry->selected, selection.kinds, sizeof(entry->selected));
+	if (entry->selected[CDC_INSERT] || entry->selected[CDC_UPDATE] || entry->selected[CDC_DELETE] ||
+		entry->selected[CDC_TRUNCATE])
+		build_records(cache, entry, relation, &selection);
 	MemoryContextSwitchTo(caller);
 
 	entry->generation = generation;

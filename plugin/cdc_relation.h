@@ -10,19 +10,19 @@
 
 #include "cdc_generated.h"
 #include "cdc_options.h"
+#include "cdc_publication.h"
 #include "cdc_value.h"
 
 typedef struct CdcColumn
 {
 	char *label; /* ,"name": */
 	int label_len;
-	int index; /* attnum - 1 */
-	bool
-		logged; /* the old row has it under DEFAULT and USING INDEX: it is in the identity's index */
+	int index;   /* attnum - 1, in the rows of the relation (not of the ancestor it stands under) */
+	bool logged; /* in the old row under DEFAULT and USING INDEX: part of the identity's index */
 	bool varlena; /* its value may be out of line */
 	bool omitted; /* left out of the record being written, for its size */
 	CdcType type;
-	CdcGenerated *generated; /* of a virtual generated column, else NULL */
+	CdcExpression *generated; /* of a virtual generated column, else NULL */
 } CdcColumn;
 
 /* What stands in a record before the commit_lsn, made once per relation and operation. */
@@ -32,22 +32,14 @@ typedef struct CdcHead
 	int len;
 } CdcHead;
 
-typedef enum CdcChangeKind
-{
-	CDC_INSERT,
-	CDC_UPDATE,
-	CDC_DELETE,
-	CDC_TRUNCATE,
-	CDC_NUM_CHANGE_KINDS,
-} CdcChangeKind;
-
 typedef struct CdcRelation
 {
 	Oid relid;
-	uint32 number;  /* in frames; from 1 */
-	bool announced; /* its relation frame has been sent */
-	bool selected;  /* else its changes are counted, but not recorded */
-	char identity;  /* pg_class.relreplident */
+	uint32 number;                        /* in frames; from 1 */
+	bool announced;                       /* its relation frame has been sent */
+	bool selected[CDC_NUM_CHANGE_KINDS];  /* else a change is counted, but not recorded */
+	CdcExpression *filters[CDC_TRUNCATE]; /* rows of which it is not true are not; NULL: all are */
+	char identity;                        /* pg_class.relreplident */
 	int natts;
 	int ncolumns;
 	CdcColumn *columns; /* selected, in the table's order */

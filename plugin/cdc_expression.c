@@ -1,0 +1,163 @@
+/*
+ * cdc_expression.c
+ *		SQL expressions over a row's columns; see cdc_expression.h.
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#include "cdc_expression.h"
+
+/* A column that the expression uses. */
+typedef struct Input
+{
+	int column; /* attnum - 1 in the relation that the expression was written for */
+	int index;  /* attnum - 1 in the rows */
+} Input;
+
+struct CdcExpression
+{
+	ExprState *state;
+	ExprContext *context;
+	TupleTableSlot *slot; /* columns that are not used stay NULL */
+	Input *inputs;
+	int ninputs;
+	int16 length; /* of the result's type */
+	bool by_value;
+};
+
+static void
+find_inputs(CdcExpression *expression, Node *node, const AttrMap *map)
+{
+	Bitmapset *attnos = NULL;
+	int attno = -1;
+
+	pull_varattnos(node, 1, &attnos);
+	expression->inputs = palloc(sizeof(Input) * (bms_num_members(attnos) + 1));
+	while ((attno = bms_next_member(attnos, attno)) >= 0)
+	{
+		/* members are offset, since system columns have negative numbers (optimizer/util/var.c) */
+		int column = attno + FirstLowInvalidHeapAttributeNumber - 1;
+
+		if (column < 0)
+			continue;
+		expression->inputs[expression->ninputs].column = column;
+		expression->inputs[expression->ninputs].index = map ? map->attnums[column] - 1 : column;
+		expression->ninputs++;
+	}
+}
+
+CdcExpression *
+cdc_expression_build(Relation relation, Node *node, const AttrMap *map)
+{
+	CdcExpression *expression = palloc0(sizeof(CdcExpression));
+	MemoryContext caller;
+	EState *estate;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	expression->slot =
+		MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(relation)), &TTSOpsVirtual);
+	memset(expression->slot->tts_isnull, true,
+		   expression->slot->tts_tupleDescriptor->natts * sizeof(bool));
+	get_typlenbyval(exprType(node), &expression->length, &expression->by_value);
+	find_inputs(expression, node, map);
+
+	/* the executor's state is a child of CurrentMemoryContext, and goes with it */
+	estate = CreateExecutorState();
+	caller = MemoryContextSwitchTo(estate->es_query_cxt);
+	expression->context = GetPerTupleExprContext(estate);
+	expression->state = ExecPrepareExpr((Expr *) node, estate);
+	MemoryContextSwitchTo(caller);
+	PopActiveSnapshot();
+	return expression;
+}
+
+bool
+cdc_expression_lacks_input(const CdcExpression *expression, const bool *missing)
+{
+	for (int i = 0; i < expression->ninputs; i++)
+	{
+		if (missing[expression->inputs[i].index])
+			return true;
+	}
+	return false;
+}
+
+Datum
+cdc_expression_eval(CdcExpression *expression, const Datum *values, const bool *nulls, bool *isnull)
+{
+	TupleTableSlot *slot = expression->slot;
+	Datum value;
+
+	ExecClearTuple(slot);
+	for (int i = 0; i < expression->ninputs; i++)
+	{
+		const Input *input = &expression->inputs[i];
+
+		slot->tts_values[input->column] = values[input->index];
+		slot->tts_isnull[input->column] = nulls[input->index];
+	}
+	ExecStoreVirtualTuple(slot);
+	expression->context->ecxt_scantuple = slot;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	value = ExecEvalExprSwitchContext(expression->state, expression->context, isnull);
+	if (!*isnull)
+		value = datumCopy(value, expression->by_value, expression->length);
+	PopActiveSnapshot();
+	ResetExprContext(expression->context);
+	return value;
+}
+
+/* A person or the server wants us to stop: not the expression's fault. */
+static bool
+is_cancellation(int sqlerrcode)
+{
+	return ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
+		   ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES;
+}
+
+bool
+cdc_expression_try(CdcExpression *expression, const Datum *values, const bool *nulls, Datum *value,
+				   bool *isnull)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool good = true;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		*value = cdc_expression_eval(expression, values, nulls, isnull);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		if (is_cancellation(error->sqlerrcode))
+			PG_RE_THROW();
+		FlushErrorState();
+		FreeErrorData(error);
+		RollbackAndReleaseCurrentSubTransaction();
+		ResetExprContext(expression->context);
+		*isnull = true;
+		good = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	return good;
+}
