@@ -111,7 +111,7 @@ INSERT INTO empty DEFAULT VALUES;
 DELETE FROM empty;
 SELECT brief();
 
--- Tables that are not logged are not decoded.
+-- Tables that are not logged are not decoded; those made by a query are tables like any.
 CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY);
 CREATE TEMP TABLE temporary (id int PRIMARY KEY);
 INSERT INTO unlogged VALUES (1);
@@ -119,6 +119,21 @@ INSERT INTO temporary VALUES (1);
 CREATE TABLE made AS SELECT 1 AS one, NULL::text AS nothing;
 SELECT 2 AS two INTO made2;
 SELECT brief();
+
+-- Materialized views are no tables: what REFRESH writes could not be followed.  Nor are sequences.
+BEGIN;
+INSERT INTO t VALUES (20);
+CREATE MATERIALIZED VIEW mat AS SELECT 1 AS one;
+CREATE UNIQUE INDEX ON mat (one);
+REFRESH MATERIALIZED VIEW mat;
+REFRESH MATERIALIZED VIEW CONCURRENTLY mat;
+CREATE SEQUENCE seq;
+SELECT nextval('seq');
+INSERT INTO t VALUES (21);
+COMMIT;
+SELECT r::json->>'table' AS table, r::json->>'after' AS after FROM brief() AS r;
+DROP MATERIALIZED VIEW mat;
+DROP SEQUENCE seq;
 
 DROP TABLE c, t, s1.t, s1.y, empty, unlogged, temporary, made, made2;
 DROP SCHEMA s1;
