@@ -507,6 +507,22 @@ build_enum(CdcType *type, Oid type_oid, CdcTypeBuilder *builder)
 	type->write = put_enum;
 }
 
+static void
+build_array(CdcType *type, Oid element, CdcTypeBuilder *builder)
+{
+	Oid base = getBaseType(element);
+
+	type->element = palloc(sizeof(CdcType));
+	type->write = put_array;
+	cdc_type_build(type->element, element, builder);
+	/*
+	 * Arrays as elements, by way of a domain: a JSON array of arrays is read back as one array of two
+	 * dimensions, so each is written as text.
+	 */
+	if (OidIsValid(get_element_type(base)))
+		build_with_function(type->element, base);
+}
+
 void
 cdc_type_build(CdcType *type, Oid type_oid, CdcTypeBuilder *builder)
 {
@@ -528,11 +544,7 @@ cdc_type_build(CdcType *type, Oid type_oid, CdcTypeBuilder *builder)
 	}
 	element = get_element_type(type_oid);
 	if (OidIsValid(element))
-	{
-		type->element = palloc(sizeof(CdcType));
-		cdc_type_build(type->element, element, builder);
-		type->write = put_array;
-	}
+		build_array(type, element, builder);
 	else if (get_typtype(type_oid) == TYPTYPE_COMPOSITE)
 		build_row(type, type_oid, builder);
 	else if (get_typtype(type_oid) == TYPTYPE_ENUM)
