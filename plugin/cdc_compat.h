@@ -8,8 +8,10 @@
 
 #include "access/attmap.h"
 #include "miscadmin.h"
+#include "nodes/nodes.h"
 #include "replication/logical.h"
 #include "replication/reorderbuffer.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/datetime.h"
 #include "utils/timestamp.h"
 
@@ -49,6 +51,17 @@ cdc_attrmap_by_name(TupleDesc from, TupleDesc to)
 	return build_attrmap_by_name_if_req(from, to, false);
 #else
 	return build_attrmap_by_name_if_req(from, to);
+#endif
+}
+
+/* 18: virtual generated columns, whose value is not in the tuple: their expressions instead. */
+static inline Node *
+cdc_expand_virtual_columns(Relation relation, Node *expression)
+{
+#if PG_VERSION_NUM >= 180000
+	return expand_generated_columns_in_expr(expression, relation, 1);
+#else
+	return expression;
 #endif
 }
 
