@@ -14,15 +14,19 @@ OBJS = \
 	plugin/cdc_enum.o \
 	plugin/cdc_expression.o \
 	plugin/cdc_generated.o \
+	plugin/cdc_head.o \
 	plugin/cdc_json.o \
 	plugin/cdc_json_time.o \
 	plugin/cdc_jsonb.o \
 	plugin/cdc_numeric.o \
 	plugin/cdc_options.o \
 	plugin/cdc_output.o \
+	plugin/cdc_pipeline.o \
 	plugin/cdc_publication.o \
 	plugin/cdc_record.o \
 	plugin/cdc_relation.o \
+	plugin/cdc_relation_build.o \
+	plugin/cdc_rule.o \
 	plugin/cdc_settings.o \
 	plugin/cdc_value.o \
 	plugin/cdc_writer.o

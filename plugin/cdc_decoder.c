@@ -19,6 +19,7 @@
 
 #include "cdc_compat.h"
 #include "cdc_options.h"
+#include "cdc_pipeline.h"
 #include "cdc_record.h"
 #include "cdc_relation.h"
 
@@ -35,6 +36,13 @@ typedef struct CdcDecoder
 	CdcRecorder recorder;
 	CdcRelationCache *relations;
 	CdcTransaction transaction;
+	uint64 configured;           /* generation of relations that configuration is of */
+	MemoryContext configuration; /* of what follows from options, catalogs and pipeline */
+	CdcPublications *publications;
+	char *pipeline_name;  /* option pipeline */
+	bool selects_nothing; /* the pipeline does not exist yet at this place in the WAL */
+	bool warned;          /* that has been said */
+	bool stale;           /* configured from the catalogs' present state, not that of the WAL */
 	MemoryContext change_context; /* reset after each change */
 	uint64 seq;                   /* of the last change, in the present transaction */
 	int changes_unreported;       /* since progress was last reported */
@@ -50,7 +58,8 @@ startup(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init)
 {
 	CdcDecoder *decoder = palloc0(sizeof(CdcDecoder));
 
-	cdc_options_read(&decoder->options, ctx->output_plugin_options);
+	cdc_options_read(&decoder->options, NIL, ctx->output_plugin_options);
+	decoder->pipeline_name = decoder->options.pipeline;
 	opt->output_type = decoder->options.framing == CDC_FRAMING_FRAMES
 						   ? OUTPUT_PLUGIN_BINARY_OUTPUT
 						   : OUTPUT_PLUGIN_TEXTUAL_OUTPUT;
@@ -58,23 +67,6 @@ startup(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init)
 	decoder->change_context =
 		AllocSetContextCreate(ctx->context, "cdc_decoder change", ALLOCSET_DEFAULT_SIZES);
 	ctx->output_plugin_private = decoder;
-}
-
-/* In CurrentMemoryContext. */
-static char *
-database_name(void)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	char *name;
-
-	if (IsTransactionState())
-		return get_database_name(MyDatabaseId);
-	/* a logical message outside transactions came first: its callback is outside of one, too */
-	StartTransactionCommand();
-	name = MemoryContextStrdup(caller, get_database_name(MyDatabaseId));
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(caller);
-	return name;
 }
 
 /*
@@ -87,7 +79,6 @@ prepare(LogicalDecodingContext *ctx)
 {
 	CdcDecoder *decoder = ctx->output_plugin_private;
 	MemoryContext caller;
-	const char *source;
 
 	if (likely(decoder->ready))
 		return;
@@ -98,12 +89,111 @@ prepare(LogicalDecodingContext *ctx)
 	decoder->output.ctx = ctx;
 	decoder->output.options = &decoder->options;
 	decoder->output.writer.encoding = &decoder->encoding;
-	source = decoder->options.source ? decoder->options.source : database_name();
-	cdc_recorder_init(&decoder->recorder, &decoder->output, source);
-	decoder->relations = cdc_relation_cache_create(ctx->context, &decoder->options, source,
-												   &decoder->encoding, &decoder->settings);
+	cdc_recorder_init(&decoder->recorder, &decoder->output, &decoder->settings);
+	decoder->relations =
+		cdc_relation_cache_create(ctx->context, &decoder->encoding, &decoder->settings);
+	decoder->configuration =
+		AllocSetContextCreate(ctx->context, "cdc_decoder configuration", ALLOCSET_SMALL_SIZES);
 	MemoryContextSwitchTo(caller);
 	decoder->ready = true;
+}
+
+/* The pipeline as it is at this place in the WAL; NULL if it does not exist yet. */
+static CdcPipeline *
+read_pipeline(CdcDecoder *decoder, const char *name)
+{
+	Oid tables[2];
+	CdcPipeline *pipeline = cdc_pipeline_read(name, tables);
+
+	for (int i = 0; i < lengthof(tables); i++)
+	{
+		if (OidIsValid(tables[i]))
+			cdc_relation_cache_watch(decoder->relations, tables[i]);
+	}
+	if (pipeline && pipeline->dropped)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("pipeline \"%s\" was dropped at this place in the WAL", name),
+				errdetail("Without it, changes would be sent as they are, untransformed."),
+				errhint("Start the stream with option \"pipeline\" naming another pipeline that "
+						"exists here, or without that option."));
+	if (pipeline == NULL && !decoder->warned)
+	{
+		decoder->warned = true;
+		ereport(WARNING, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("pipeline \"%s\" does not exist at this place in the WAL", name),
+				errdetail("Nothing is selected until the place where it was created."),
+				errhint("Create it with cdc.create_pipeline(), or correct option \"pipeline\"."));
+	}
+	return pipeline;
+}
+
+/*
+ * What options, catalogs and the pipeline say, which may change between transactions and within one.
+ * Needs a transaction.
+ */
+static void
+configure(LogicalDecodingContext *ctx)
+{
+	CdcDecoder *decoder = ctx->output_plugin_private;
+	CdcOptions *options = &decoder->options;
+	CdcPipeline *pipeline = NULL;
+	MemoryContext caller;
+	const char *source;
+	const char *metadata;
+
+	if (decoder->pipeline_name == NULL && decoder->publications != NULL)
+	{
+		/* publications hear of changes by themselves */
+		decoder->configured = cdc_relation_cache_generation(decoder->relations);
+		return;
+	}
+	MemoryContextReset(decoder->configuration);
+	caller = MemoryContextSwitchTo(decoder->configuration);
+	if (decoder->pipeline_name)
+		pipeline = read_pipeline(decoder, decoder->pipeline_name);
+	decoder->selects_nothing = decoder->pipeline_name != NULL && pipeline == NULL;
+	cdc_options_read(options, pipeline ? pipeline->options : NIL, ctx->output_plugin_options);
+	source = options->source ? options->source : get_database_name(MyDatabaseId);
+	metadata = pipeline ? pipeline->metadata : "";
+	decoder->publications = cdc_publications_create(
+		decoder->configuration, options->publication_names != NIL || pipeline == NULL
+									? options->publication_names
+									: pipeline->publications);
+	cdc_recorder_configure(&decoder->recorder, source, metadata);
+	cdc_relation_cache_configure(decoder->relations, options, source, metadata, pipeline,
+								 decoder->publications);
+	decoder->configured = cdc_relation_cache_generation(decoder->relations);
+	decoder->stale = false;
+	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * The same for a message outside transactions: its callback is outside of one, and of any place in the
+ * catalogs' history, so their present state has to do.
+ */
+static void
+configure_outside(LogicalDecodingContext *ctx)
+{
+	CdcDecoder *decoder = ctx->output_plugin_private;
+	MemoryContext caller = CurrentMemoryContext;
+	bool own_transaction = !IsTransactionState();
+
+	if (own_transaction)
+		StartTransactionCommand();
+	configure(ctx);
+	if (own_transaction)
+		CommitTransactionCommand();
+	MemoryContextSwitchTo(caller);
+	decoder->stale = decoder->pipeline_name != NULL;
+}
+
+static inline void
+ensure_configured(LogicalDecodingContext *ctx)
+{
+	CdcDecoder *decoder = ctx->output_plugin_private;
+
+	if (unlikely(decoder->configured != cdc_relation_cache_generation(decoder->relations)))
+		configure(ctx);
 }
 
 /* The first record of a transaction is about to be written. */
@@ -130,6 +220,8 @@ begin_transaction(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	CdcDecoder *decoder = ctx->output_plugin_private;
 
 	prepare(ctx);
+	if (unlikely(decoder->stale || decoder->selects_nothing))
+		configure(ctx);
 	decoder->transaction.commit_lsn = txn->final_lsn;
 	decoder->transaction.end_lsn = txn->end_lsn;
 	decoder->transaction.commit_time = txn->xact_time.commit_time;
@@ -165,7 +257,8 @@ decode_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relat
 
 	report_progress(ctx);
 	decoder->seq++; /* first of all: selection must not renumber */
-	if (!origin_is_selected(decoder, change->origin_id))
+	ensure_configured(ctx);
+	if (decoder->selects_nothing || !origin_is_selected(decoder, change->origin_id))
 		return;
 
 	switch (change->action)
@@ -208,12 +301,13 @@ decode_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelatio
 	MemoryContext caller = MemoryContextSwitchTo(decoder->change_context);
 
 	report_progress(ctx);
+	ensure_configured(ctx);
 	for (int i = 0; i < nrelations; i++)
 	{
 		CdcRelation *known;
 
 		decoder->seq++;
-		if (!origin_is_selected(decoder, change->origin_id))
+		if (decoder->selects_nothing || !origin_is_selected(decoder, change->origin_id))
 			continue;
 		known = cdc_relation_get(decoder->relations, relations[i]);
 		if (!known->selected[CDC_TRUNCATE])
@@ -281,7 +375,11 @@ decode_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr ls
 	report_progress(ctx);
 	if (transactional)
 		decoder->seq++;
-	if (!cdc_options_want_message(&decoder->options, prefix))
+	if (transactional)
+		ensure_configured(ctx);
+	else
+		configure_outside(ctx);
+	if (decoder->selects_nothing || !cdc_options_want_message(&decoder->options, prefix))
 		return;
 
 	caller = MemoryContextSwitchTo(decoder->change_context);

@@ -82,6 +82,17 @@ cdc_expression_build(Relation relation, Node *node, const AttrMap *map)
 }
 
 bool
+cdc_expression_inputs_within(const CdcExpression *expression, const Bitmapset *columns)
+{
+	for (int i = 0; i < expression->ninputs; i++)
+	{
+		if (!bms_is_member(expression->inputs[i].index, columns))
+			return false;
+	}
+	return true;
+}
+
+bool
 cdc_expression_lacks_input(const CdcExpression *expression, const bool *missing)
 {
 	for (int i = 0; i < expression->ninputs; i++)

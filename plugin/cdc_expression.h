@@ -21,6 +21,9 @@ typedef struct CdcExpression CdcExpression;
  */
 extern CdcExpression *cdc_expression_build(Relation relation, Node *node, const AttrMap *map);
 
+/* Are all columns that it uses in this set (of the row's attnum - 1)? */
+extern bool cdc_expression_inputs_within(const CdcExpression *expression, const Bitmapset *columns);
+
 /* Does it use a column that is marked in missing (indexed by the row's attnum - 1)? */
 extern bool cdc_expression_lacks_input(const CdcExpression *expression, const bool *missing);
 

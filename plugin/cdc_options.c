@@ -36,6 +36,7 @@ typedef struct Option
 	int max;
 	const char *const *choices; /* of an enum, in the order of its C enumeration */
 	const char *doc;
+	bool of_stream; /* decided when the stream starts, so not by a pipeline */
 } Option;
 
 #define FIELD(name) offsetof(CdcOptions, name)
@@ -50,11 +51,11 @@ typedef struct Option
 
 static const Option option_table[] = {
 	{"protocol_version", OPTION_INT, FIELD(protocol_version), CDC_PROTOCOL_VERSION,
-	 CDC_PROTOCOL_VERSION, CDC_PROTOCOL_VERSION, NULL, "version of the frames"},
+	 CDC_PROTOCOL_VERSION, CDC_PROTOCOL_VERSION, NULL, "version of the frames", true},
 	{"format", OPTION_ENUM, FIELD(format), CDC_FORMAT_CDC, 0, 0, CHOICES("cdc"),
 	 "how a record is written"},
 	{"framing", OPTION_ENUM, FIELD(framing), CDC_FRAMING_LINES, 0, 0, CHOICES("lines", "frames"),
-	 "plain records, or binary frames for cdc_client"},
+	 "plain records, or binary frames for cdc_client", true},
 	{"batch_bytes", OPTION_INT, FIELD(batch_bytes), -1, 0, 16 * MIB, NULL,
 	 "gather records in one message until so many bytes; 0: one record per message"},
 	{"source", OPTION_STRING, FIELD(source), 0, 1, 255, NULL,
@@ -81,6 +82,11 @@ static const Option option_table[] = {
 	 "a longer record leaves out its largest columns and names them"},
 	{"publication_names", OPTION_IDENTIFIERS, FIELD(publication_names), 0, 0, 0, NULL,
 	 "select what these publications publish (default: everything)"},
+	{"pipeline", OPTION_STRING, FIELD(pipeline), 0, 1, NAMEDATALEN - 1, NULL,
+	 "follow the rules of this pipeline (cdc.create_pipeline())", true},
+	{"on_expression_error", OPTION_ENUM, FIELD(on_expression_error), CDC_EXPRESSION_ERROR_STOP, 0,
+	 0, CHOICES("stop", "null"),
+	 "a rule's expression that fails is an ERROR, or null and named in the record"},
 };
 
 static void
@@ -248,12 +254,37 @@ find_option(const char *name)
 			errhint("Known options: %s.", known.data));
 }
 
-void
-cdc_options_read(CdcOptions *options, List *elements)
+/* Each option once. */
+static void
+set_options(CdcOptions *options, List *elements, bool of_pipeline)
 {
 	bool given[lengthof(option_table)] = {false};
 	ListCell *cell;
 
+	foreach (cell, elements)
+	{
+		DefElem *element = lfirst(cell);
+		const Option *option = find_option(element->defname);
+		const char *value = element->arg ? strVal(element->arg) : NULL;
+
+		if (of_pipeline && option->of_stream)
+			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("option \"%s\" cannot be an option of a pipeline", option->name),
+					errhint("It belongs to the connection: give it where the stream is started."));
+		if (given[option - option_table])
+			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("option \"%s\" is given twice", option->name),
+					errhint("Give each option of the output plugin once."));
+		given[option - option_table] = true;
+		if (value == NULL && option->type != OPTION_BOOL)
+			bad_value(option, NULL);
+		set_option(options, option, value);
+	}
+}
+
+void
+cdc_options_read(CdcOptions *options, List *pipeline, List *elements)
+{
 	memset(options, 0, sizeof(*options));
 	for (int i = 0; i < lengthof(option_table); i++)
 	{
@@ -265,21 +296,8 @@ cdc_options_read(CdcOptions *options, List *elements)
 		else if (option->type == OPTION_INT || option->type == OPTION_ENUM)
 			*(int *) field = option->value;
 	}
-	foreach (cell, elements)
-	{
-		DefElem *element = lfirst(cell);
-		const Option *option = find_option(element->defname);
-		const char *value = element->arg ? strVal(element->arg) : NULL;
-
-		if (given[option - option_table])
-			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("option \"%s\" is given twice", option->name),
-					errhint("Give each option of the output plugin once."));
-		given[option - option_table] = true;
-		if (value == NULL && option->type != OPTION_BOOL)
-			bad_value(option, NULL);
-		set_option(options, option, value);
-	}
+	set_options(options, pipeline, true);
+	set_options(options, elements, false);
 	if (options->batch_bytes < 0)
 		options->batch_bytes = options->framing == CDC_FRAMING_FRAMES ? 64 * 1024 : 0;
 }

@@ -57,6 +57,12 @@ typedef enum CdcOrigin
 	CDC_ORIGIN_NONE,
 } CdcOrigin;
 
+typedef enum CdcExpressionError
+{
+	CDC_EXPRESSION_ERROR_STOP,
+	CDC_EXPRESSION_ERROR_NULL,
+} CdcExpressionError;
+
 /* Enumerations are kept as int, so that the table can point to them. */
 typedef struct CdcOptions
 {
@@ -76,14 +82,16 @@ typedef struct CdcOptions
 	List *message_prefixes; /* of char *; NIL: all; a trailing * matches any continuation */
 	int max_record_bytes;
 	List *publication_names; /* of char *; NIL: everything is selected */
+	char *pipeline;          /* NULL: no rules */
+	int on_expression_error;
 } CdcOptions;
 
 /*
  * Reads the options of START_REPLICATION or of the SQL functions (a list of DefElem, values String or
- * NULL) into *options, in CurrentMemoryContext.	ERROR on an unknown option, on a bad value, and on one
- * given twice, naming the option and what is allowed.
+ * NULL) over those of a pipeline (likewise, or NIL) into *options, in CurrentMemoryContext.	ERROR on an
+ * unknown option, on a bad value, and on one given twice, naming the option and what is allowed.
  */
-extern void cdc_options_read(CdcOptions *options, List *elements);
+extern void cdc_options_read(CdcOptions *options, List *pipeline, List *elements);
 
 /* Is a logical message of this prefix asked for? */
 extern bool cdc_options_want_message(const CdcOptions *options, const char *prefix);

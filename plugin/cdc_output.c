@@ -135,7 +135,7 @@ announce_relation(CdcOutput *output, CdcRelation *relation)
 	start_frame(output, &frame);
 	put_counted_string(&output->writer, relation->schema);
 	put_counted_string(&output->writer, relation->table);
-	put_counted_string(&output->writer, "");
+	put_counted_string(&output->writer, relation->target);
 	frame.payload_end = cdc_writer_offset(&output->writer);
 	put_frame_header(output, &frame);
 	relation->announced = true;

@@ -42,8 +42,8 @@ enum
 };
 
 const char *const cdc_rule_kind_names[CDC_NUM_RULE_KINDS] = {
-	[CDC_RULE_COLUMN] = "column", [CDC_RULE_DROP] = "drop",		[CDC_RULE_RENAME] = "rename",
-	[CDC_RULE_KEY] = "key",		  [CDC_RULE_TARGET] = "target", [CDC_RULE_DELETE] = "delete",
+	[CDC_RULE_COLUMN] = "column", [CDC_RULE_DROP] = "drop",     [CDC_RULE_RENAME] = "rename",
+	[CDC_RULE_KEY] = "key",       [CDC_RULE_TARGET] = "target", [CDC_RULE_DELETE] = "delete",
 };
 
 /* A string, number, true or false of a jsonb document, as options are written. */
@@ -79,8 +79,8 @@ read_options(Jsonb *options)
 		if (token == WJB_KEY)
 			name = pnstrdup(value.val.string.val, value.val.string.len);
 		else if (token == WJB_VALUE)
-			elements = lappend(elements,
-							   makeDefElem(name, (Node *) makeString(option_text(&value)), -1));
+			elements =
+				lappend(elements, makeDefElem(name, (Node *) makeString(option_text(&value)), -1));
 	}
 	return elements;
 }

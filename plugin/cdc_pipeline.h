@@ -15,9 +15,9 @@
 typedef enum CdcRuleKind
 {
 	CDC_RULE_COLUMN, /* member <- expression */
-	CDC_RULE_DROP,	 /* member: a column that is left out */
+	CDC_RULE_DROP,   /* member: a column that is left out */
 	CDC_RULE_RENAME, /* member: a column, definition: the member it becomes */
-	CDC_RULE_KEY,	 /* definition: columns of the record's key, as a list of identifiers */
+	CDC_RULE_KEY,    /* definition: columns of the record's key, as a list of identifiers */
 	CDC_RULE_TARGET, /* definition: template of the name that sinks send to */
 	CDC_RULE_DELETE, /* definition: full or key */
 	CDC_NUM_RULE_KINDS,
@@ -37,11 +37,11 @@ typedef struct CdcRule
 typedef struct CdcPipeline
 {
 	char *name;
-	bool dropped;		/* by drop_pipeline(); its row is kept so that this can be told */
+	bool dropped;       /* by drop_pipeline(); its row is kept so that this can be told */
 	List *publications; /* of char * */
-	List *options;		/* of DefElem, as START_REPLICATION gives them */
-	char *metadata;		/* "" or ,"region":"eu" */
-	List *rules;		/* of CdcRule *, ordered by relation, kind and member */
+	List *options;      /* of DefElem, as START_REPLICATION gives them */
+	char *metadata;     /* "" or ,"region":"eu" */
+	List *rules;        /* of CdcRule *, ordered by relation, kind and member */
 } CdcPipeline;
 
 /*

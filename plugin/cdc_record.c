@@ -31,36 +31,24 @@ static const char change_ops[CDC_NUM_CHANGE_KINDS] = {
 	[CDC_TRUNCATE] = CDC_OP_TRUNCATE,
 };
 
-static CdcHead
-make_head(const char *op, const char *source, CdcEncoding *encoding)
-{
-	StringInfoData text;
-	CdcWriter writer = {.encoding = encoding};
-
-	initStringInfo(&text);
-	cdc_writer_attach(&writer, &text);
-	cdc_put_literal(&writer, "{\"op\":\"");
-	cdc_put_short(&writer, op, strlen(op));
-	cdc_put_literal(&writer, "\",\"source\":");
-	cdc_put_string(&writer, source, strlen(source));
-	cdc_put_literal(&writer, ",\"commit_lsn\":\"");
-	cdc_writer_detach(&writer);
-	return (CdcHead){text.data, text.len};
-}
-
 void
-cdc_recorder_init(CdcRecorder *recorder, CdcOutput *output, const char *source)
+cdc_recorder_init(CdcRecorder *recorder, CdcOutput *output, CdcSettings *settings)
 {
-	CdcEncoding *encoding = output->writer.encoding;
-
 	memset(recorder, 0, sizeof(*recorder));
 	recorder->options = output->options;
 	recorder->output = output;
+	recorder->settings = settings;
 	recorder->context = CurrentMemoryContext;
-	recorder->begin_head = make_head("begin", source, encoding);
-	recorder->commit_head = make_head("commit", source, encoding);
-	recorder->message_head = make_head("message", source, encoding);
-	encoding->replaced = 0;
+}
+
+void
+cdc_recorder_configure(CdcRecorder *recorder, const char *source, const char *metadata)
+{
+	CdcEncoding *encoding = recorder->output->writer.encoding;
+
+	recorder->begin_head = cdc_head_make("begin", source, metadata, NULL, NULL, encoding);
+	recorder->commit_head = cdc_head_make("commit", source, metadata, NULL, NULL, encoding);
+	recorder->message_head = cdc_head_make("message", source, metadata, NULL, NULL, encoding);
 }
 
 /* What all of a transaction's records have in common, as text. */
@@ -134,21 +122,21 @@ put_end(CdcWriter *writer, uint64 replaced)
 }
 
 static void
-make_image_scratch(CdcImage *image, int natts)
+make_image_scratch(CdcImage *image, int nvalues)
 {
-	image->values = palloc(sizeof(Datum) * natts);
-	image->nulls = palloc(sizeof(bool) * natts);
-	image->missing = palloc(sizeof(bool) * natts);
+	image->values = palloc(sizeof(Datum) * nvalues);
+	image->nulls = palloc(sizeof(bool) * nvalues);
+	image->missing = palloc(sizeof(bool) * nvalues);
 }
 
 static void
-ensure_scratch(CdcRecorder *recorder, int natts)
+ensure_scratch(CdcRecorder *recorder, int nvalues)
 {
 	MemoryContext caller;
 
-	if (likely(natts <= recorder->natts))
+	if (likely(nvalues <= recorder->nvalues))
 		return;
-	if (recorder->natts > 0)
+	if (recorder->nvalues > 0)
 	{
 		CdcImage *images[] = {&recorder->before, &recorder->after};
 
@@ -161,10 +149,10 @@ ensure_scratch(CdcRecorder *recorder, int natts)
 		pfree(recorder->failed);
 	}
 	caller = MemoryContextSwitchTo(recorder->context);
-	make_image_scratch(&recorder->before, natts);
-	make_image_scratch(&recorder->after, natts);
-	recorder->failed = palloc(sizeof(bool) * natts);
-	recorder->natts = natts;
+	make_image_scratch(&recorder->before, nvalues);
+	make_image_scratch(&recorder->after, nvalues);
+	recorder->failed = palloc(sizeof(bool) * nvalues);
+	recorder->nvalues = nvalues;
 	MemoryContextSwitchTo(caller);
 }
 
@@ -182,69 +170,105 @@ load_image(CdcImage *image, const CdcRelation *relation, TupleDesc desc, HeapTup
 	if (tuple == NULL)
 		return;
 	heap_deform_tuple(tuple, desc, image->values, image->nulls);
-	for (int i = 0; i < relation->ncolumns; i++)
+	for (int i = 0; i < relation->nvarlenas; i++)
 	{
-		const CdcColumn *column = &relation->columns[i];
-		int index = column->index;
+		int index = relation->varlenas[i].index;
 
 		/* still out of line: unchanged, so its chunks were not logged */
-		if (column->varlena && !image->nulls[index] &&
+		if (!image->nulls[index] &&
 			unlikely(VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(image->values[index]))))
 		{
 			if (!image->any_missing)
-				memset(image->missing, 0, relation->natts * sizeof(bool));
+				memset(image->missing, 0, relation->nvalues * sizeof(bool));
 			image->any_missing = true;
 			image->missing[index] = true;
 		}
 	}
 }
 
-/* The old row as it was logged holds all columns under FULL, else those of the identity. */
-static inline bool
-old_row_has(const CdcRelation *relation, const CdcColumn *column)
-{
-	return relation->identity == REPLICA_IDENTITY_FULL || column->logged;
-}
-
-/* An unchanged value may stand in the old row. */
+/* An unchanged value may stand in the old row, which has all columns under FULL, else the identity's. */
 static void
 fill_from_old_row(CdcRecorder *recorder, const CdcRelation *relation)
 {
 	const CdcImage *before = &recorder->before;
 	CdcImage *after = &recorder->after;
 
-	for (int i = 0; i < relation->ncolumns; i++)
+	for (int i = 0; i < relation->nvarlenas; i++)
 	{
-		const CdcColumn *column = &relation->columns[i];
-		int index = column->index;
+		const CdcVarlena *varlena = &relation->varlenas[i];
+		int index = varlena->index;
 
-		if (!after->missing[index] || !old_row_has(relation, column) || before->nulls[index] ||
-			is_missing(before, index))
+		if (!after->missing[index] || before->nulls[index] || is_missing(before, index) ||
+			(relation->identity != REPLICA_IDENTITY_FULL && !varlena->logged))
 			continue;
 		after->values[index] = before->values[index];
 		after->missing[index] = false;
 	}
 }
 
-static void
-compute_generated(CdcRecorder *recorder, const CdcRelation *relation, CdcImage *image)
+/* Where an expression's error is an ERROR: which one it was. */
+typedef struct ExpressionContext
 {
+	const CdcRecorder *recorder;
+	const CdcRelation *relation;
+	const CdcColumn *column;
+	uint64 seq;
+} ExpressionContext;
+
+static void
+expression_error_context(void *arg)
+{
+	const ExpressionContext *context = arg;
+
+	errcontext(
+		"pipeline \"%s\", member %.*s of \"%s\".\"%s\", commit_lsn %X/%X, seq " UINT64_FORMAT,
+		context->recorder->options->pipeline, context->column->label_len - 2,
+		context->column->label + 1, context->relation->schema, context->relation->table,
+		LSN_FORMAT_ARGS(context->recorder->transaction->commit_lsn), context->seq);
+}
+
+/* False if the expression failed, which is then said in the record. */
+static bool
+compute_column(CdcRecorder *recorder, const CdcRelation *relation, const CdcColumn *column,
+			   CdcImage *image, uint64 seq)
+{
+	ExpressionContext argument = {recorder, relation, column, seq};
+	ErrorContextCallback context = {error_context_stack, expression_error_context, &argument};
+	int index = column->index;
+
+	if (!column->must_not_fail)
+		return cdc_expression_try(column->expression, image->values, image->nulls,
+								  &image->values[index], &image->nulls[index]);
+	error_context_stack = &context;
+	image->values[index] =
+		cdc_expression_eval(column->expression, image->values, image->nulls, &image->nulls[index]);
+	error_context_stack = context.previous;
+	return true;
+}
+
+/* logged_only: the row holds the identity's columns only. */
+static void
+compute_expressions(CdcRecorder *recorder, const CdcRelation *relation, CdcImage *image,
+					bool logged_only, uint64 seq)
+{
+	cdc_settings_pin(recorder->settings);
 	for (int i = 0; i < relation->ncolumns; i++)
 	{
 		const CdcColumn *column = &relation->columns[i];
-		int index = column->index;
 
-		if (column->generated == NULL)
+		if (column->expression == NULL)
 			continue;
-		if (image->any_missing && cdc_expression_lacks_input(column->generated, image->missing))
-			image->missing[index] = true;
-		else if (!cdc_expression_try(column->generated, image->values, image->nulls,
-									 &image->values[index], &image->nulls[index]))
+		image->nulls[column->index] = true;
+		if (logged_only && !column->logged)
+			continue;
+		if (image->any_missing && cdc_expression_lacks_input(column->expression, image->missing))
+			image->missing[column->index] = true;
+		else if (!compute_column(recorder, relation, column, image, seq))
 		{
 			if (!recorder->any_failed)
-				memset(recorder->failed, 0, relation->natts * sizeof(bool));
+				memset(recorder->failed, 0, relation->nvalues * sizeof(bool));
 			recorder->any_failed = true;
-			recorder->failed[index] = true;
+			recorder->failed[column->index] = true;
 		}
 	}
 }
@@ -253,7 +277,7 @@ void
 cdc_recorder_load(CdcRecorder *recorder, const CdcRelation *relation, TupleDesc desc,
 				  HeapTuple before, HeapTuple after)
 {
-	ensure_scratch(recorder, relation->natts);
+	ensure_scratch(recorder, relation->nvalues);
 	recorder->any_failed = false;
 	load_image(&recorder->before, relation, desc, before);
 	load_image(&recorder->after, relation, desc, after);
@@ -314,16 +338,6 @@ cdc_recorder_filter(CdcRecorder *recorder, const CdcRelation *relation, CdcChang
 		return true;
 	}
 	return before_matches || after_matches;
-}
-
-/* Virtual columns of the rows that will be written. */
-static void
-compute_virtual_columns(CdcRecorder *recorder, const CdcRelation *relation)
-{
-	if (recorder->before.present && relation->identity == REPLICA_IDENTITY_FULL)
-		compute_generated(recorder, relation, &recorder->before);
-	if (recorder->after.present)
-		compute_generated(recorder, relation, &recorder->after);
 }
 
 static inline void
@@ -447,8 +461,7 @@ put_change(CdcRecorder *recorder, Change *change, bool omitting)
 		put_key(writer, relation, key_image);
 		frame->key_len = cdc_writer_offset(writer) - frame->key;
 	}
-	if (before->present && !(change->kind == CDC_DELETE && has_key &&
-							 recorder->options->delete_records == CDC_DELETE_KEY))
+	if (before->present && !(change->kind == CDC_DELETE && has_key && relation->delete_key))
 	{
 		cdc_put_literal(writer, ",\"before\":");
 		put_image(writer, relation, before, relation->identity != REPLICA_IDENTITY_FULL);
@@ -588,8 +601,14 @@ cdc_record_change(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relati
 		.frame = {
 			.kind = CDC_FRAME_RECORD, .op = change_ops[kind], .seq = seq, .relation = relation}};
 
-	if (unlikely(relation->has_generated))
-		compute_virtual_columns(recorder, relation);
+	if (unlikely(relation->has_expressions))
+	{
+		if (recorder->before.present)
+			compute_expressions(recorder, relation, &recorder->before,
+								relation->identity != REPLICA_IDENTITY_FULL, seq);
+		if (recorder->after.present)
+			compute_expressions(recorder, relation, &recorder->after, false, seq);
+	}
 	cdc_output_start_record(output, &change.frame);
 	put_change(recorder, &change, false);
 	if (unlikely(cdc_writer_overflowed(&output->writer)))

@@ -7,7 +7,7 @@
 
 #include "cdc_output.h"
 
-/* A row's values, indexed by attnum - 1. */
+/* A row's values: by attnum - 1, then those of expressions. */
 typedef struct CdcImage
 {
 	bool present;
@@ -22,13 +22,14 @@ typedef struct CdcRecorder
 	const CdcOptions *options;
 	CdcOutput *output;
 	const CdcTransaction *transaction;
+	CdcSettings *settings; /* pinned while expressions run */
 	MemoryContext context; /* of the scratch below */
 
 	/* scratch for the row at hand, as many as its relation has columns */
-	int natts;
+	int nvalues;
 	CdcImage before;
 	CdcImage after;
-	bool *failed; /* a virtual generated column whose expression raised an error */
+	bool *failed; /* an expression raised an error */
 	bool any_failed;
 
 	/* the starts of records that belong to no relation */
@@ -41,7 +42,10 @@ typedef struct CdcRecorder
  * Prepares a recorder; allocates in CurrentMemoryContext, which must outlive it.	 output must be
  * complete but for its transaction.
  */
-extern void cdc_recorder_init(CdcRecorder *recorder, CdcOutput *output, const char *source);
+extern void cdc_recorder_init(CdcRecorder *recorder, CdcOutput *output, CdcSettings *settings);
+
+/* How records open that belong to no relation, from now on; in CurrentMemoryContext. */
+extern void cdc_recorder_configure(CdcRecorder *recorder, const char *source, const char *metadata);
 
 /* All records until the next call belong to this transaction. */
 extern void cdc_recorder_begin(CdcRecorder *recorder, CdcTransaction *transaction);

@@ -8,50 +8,64 @@
 
 #include "utils/rel.h"
 
-#include "cdc_generated.h"
+#include "cdc_expression.h"
+#include "cdc_head.h"
 #include "cdc_options.h"
+#include "cdc_pipeline.h"
 #include "cdc_publication.h"
 #include "cdc_value.h"
 
+/*
+ * A member of before and after: a column as it is, or the value of an expression.	Both have a place in
+ * a row's values: columns by attnum, expressions behind them.
+ */
 typedef struct CdcColumn
 {
 	char *label; /* ,"name": */
 	int label_len;
-	int index;   /* attnum - 1, in the rows of the relation (not of the ancestor it stands under) */
-	bool logged; /* in the old row under DEFAULT and USING INDEX: part of the identity's index */
-	bool varlena; /* its value may be out of line */
+	int index; /* of its value in a row of the relation (not of the ancestor it is published as) */
+	bool
+		logged; /* in the old row under DEFAULT and USING INDEX: made from the identity's columns */
 	bool omitted; /* left out of the record being written, for its size */
 	CdcType type;
-	CdcExpression *generated; /* of a virtual generated column, else NULL */
+	CdcExpression *expression; /* NULL: the column's own value */
+	bool
+		must_not_fail; /* an error in the expression is an ERROR, else null and said in the record */
 } CdcColumn;
 
-/* What stands in a record before the commit_lsn, made once per relation and operation. */
-typedef struct CdcHead
+/* A column whose value may be out of line, and unchanged, so that it was not logged. */
+typedef struct CdcVarlena
 {
-	char *text;
-	int len;
-} CdcHead;
+	int index;
+	bool logged;
+} CdcVarlena;
 
 typedef struct CdcRelation
 {
 	Oid relid;
-	uint32 number;                        /* in frames; from 1 */
-	bool announced;                       /* its relation frame has been sent */
 	bool selected[CDC_NUM_CHANGE_KINDS];  /* else a change is counted, but not recorded */
+	bool delete_key;                      /* deletes are reduced to the key */
 	CdcExpression *filters[CDC_TRUNCATE]; /* rows of which it is not true are not; NULL: all are */
 	char identity;                        /* pg_class.relreplident */
 	int natts;
+	int nvalues; /* natts and one for each expression */
+	int nvarlenas;
+	CdcVarlena *varlenas;
 	int ncolumns;
-	CdcColumn *columns; /* selected, in the table's order */
+	CdcColumn
+		*columns; /* members: the table's order, then those that are not named like a column */
 	int nkeys;
-	CdcColumn **keys;   /* those of the record's key, if all of them are selected */
-	bool has_generated; /* virtual ones among the columns */
-	char *schema;       /* UTF-8, as in relation frames */
+	CdcColumn **keys;     /* those of the record's key, if all of them are there */
+	bool has_expressions; /* among the columns */
+	char *schema;         /* UTF-8, as in relation frames */
 	char *table;
+	char *target; /* "": named by the sink */
 	CdcHead heads[CDC_NUM_CHANGE_KINDS];
 	uint64 replaced; /* bytes of its names that could not be converted to UTF-8 */
 
 	/* the cache's own */
+	uint32 number;  /* in frames; from 1 */
+	bool announced; /* its relation frame has been sent */
 	bool valid;
 	uint64 generation;
 	MemoryContext context;
@@ -60,13 +74,27 @@ typedef struct CdcRelation
 typedef struct CdcRelationCache CdcRelationCache;
 
 /*
- * A cache below parent, which is deleted with it.	 options, encoding and settings must outlive it;
- * source is the source's name.  One cache is live per process; the last one made is the one that
- * hears of invalidations, and parent's end unregisters it.
+ * A cache below parent, which is deleted with it.	encoding and settings must outlive it.  One cache is
+ * live per process; the last one made is the one that hears of invalidations, and parent's end
+ * unregisters it.
  */
-extern CdcRelationCache *cdc_relation_cache_create(MemoryContext parent, const CdcOptions *options,
-												   const char *source, CdcEncoding *encoding,
+extern CdcRelationCache *cdc_relation_cache_create(MemoryContext parent, CdcEncoding *encoding,
 												   CdcSettings *settings);
+
+/*
+ * What relations are made with from now on; needed before the first use.  All of it must last until
+ * the next call.
+ */
+extern void cdc_relation_cache_configure(CdcRelationCache *cache, const CdcOptions *options,
+										 const char *source, const char *metadata,
+										 const CdcPipeline *pipeline,
+										 CdcPublications *publications);
+
+/* Rises whenever something changed on which more than one relation may depend. */
+extern uint64 cdc_relation_cache_generation(const CdcRelationCache *cache);
+
+/* Changes of this relation are such. */
+extern void cdc_relation_cache_watch(CdcRelationCache *cache, Oid relid);
 
 /*
  * What is known of the relation, which is open; looked up in the catalogs at first use and after a

@@ -30,13 +30,23 @@
  * since 'today' is one.
  */
 static const char *const stable_functions[] = {
-	"anytextcat",	   "array_out",		  "array_to_json",	 "array_to_string",	  "cash_out",
-	"concat",		   "concat_ws",		  "date",			 "date_out",		  "date_part",
-	"date_trunc",	   "enum_out",		  "extract",		 "format",			  "json_build_array",
-	"json_build_object", "jsonb_build_array", "jsonb_build_object", "multirange_out", "quote_literal",
-	"quote_nullable",  "range_out",		  "record_out",		 "row_to_json",		  "textanycat",
-	"time",			   "timestamp",		  "timestamp_out",	 "timestamptz_out",	  "timetz",
-	"timezone",		   "to_char",		  "to_json",		 "to_jsonb",
+	"anytextcat",        "array_out",
+	"array_to_json",     "array_to_string",
+	"cash_out",          "concat",
+	"concat_ws",         "date",
+	"date_out",          "date_part",
+	"date_trunc",        "enum_out",
+	"extract",           "format",
+	"json_build_array",  "json_build_object",
+	"jsonb_build_array", "jsonb_build_object",
+	"multirange_out",    "quote_literal",
+	"quote_nullable",    "range_out",
+	"record_out",        "row_to_json",
+	"textanycat",        "time",
+	"timestamp",         "timestamp_out",
+	"timestamptz_out",   "timetz",
+	"timezone",          "to_char",
+	"to_json",           "to_jsonb",
 };
 
 static bool
@@ -69,7 +79,8 @@ refuse_function(Oid function, void *context)
 				errhint("Decoding cannot call functions that may change or be dropped between a "
 						"change and its decoding."));
 	}
-	if (volatility == PROVOLATILE_IMMUTABLE || (volatility == PROVOLATILE_STABLE && is_listed(name)))
+	if (volatility == PROVOLATILE_IMMUTABLE ||
+		(volatility == PROVOLATILE_STABLE && is_listed(name)))
 		return false;
 	ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			errmsg("function %s() may not be used in a rule", name),

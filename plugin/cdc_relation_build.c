@@ -1,0 +1,453 @@
+/*
+ * cdc_relation_build.c
+ *		How a CdcRelation is made; see cdc_relation_build.h.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+#include "cdc_compat.h"
+#include "cdc_generated.h"
+#include "cdc_relation_build.h"
+#include "cdc_rule.h"
+
+/* A relation on the way to a CdcRelation. */
+typedef struct Build
+{
+	CdcRelationBuilder *builder;
+	CdcRelation *built;
+	Relation relation;
+	Relation published; /* itself, or the ancestor that it is published as */
+	AttrMap *map;       /* attnums of relation by attnum - 1 of published; NULL: the same */
+	const CdcSelection *selection;
+	List *rules;       /* those that hold for it */
+	Bitmapset *logged; /* attnum - 1 of the identity's columns; of the primary key's under FULL */
+	CdcTypeBuilder types;
+} Build;
+
+/* The rule being followed, for what goes wrong in it. */
+typedef struct RuleContext
+{
+	const Build *build;
+	const CdcRule *rule;
+} RuleContext;
+
+static void
+rule_error_context(void *arg)
+{
+	const RuleContext *context = arg;
+
+	errcontext("pipeline \"%s\", rule \"%s\" for member \"%s\" of \"%s\".\"%s\"",
+			   context->build->builder->pipeline->name, cdc_rule_kind_names[context->rule->kind],
+			   context->rule->member,
+			   get_namespace_name(RelationGetNamespace(context->build->published)),
+			   RelationGetRelationName(context->build->published));
+}
+
+static char *
+to_utf8(CdcEncoding *encoding, const char *name)
+{
+	Size len;
+
+	return cdc_encoding_to_utf8(encoding, name, strlen(name), &len);
+}
+
+static const CdcRule *
+find_rule(const Build *build, CdcRuleKind kind, const char *member)
+{
+	ListCell *cell;
+
+	foreach (cell, build->rules)
+	{
+		const CdcRule *rule = lfirst(cell);
+
+		if (rule->kind == kind && strcmp(rule->member, member) == 0)
+			return rule;
+	}
+	return NULL;
+}
+
+/*
+ * The rules for the relation as it is published, and those for what it is a partition of: a mask on
+ * the whole holds for the parts.  The nearest counts.
+ */
+static void
+collect_rules(Build *build)
+{
+	Oid relid = RelationGetRelid(build->published);
+	List *relids = list_make1_oid(relid);
+	ListCell *cell;
+
+	if (build->builder->pipeline == NULL)
+		return;
+	if (build->published->rd_rel->relispartition)
+		relids = list_concat(relids, get_partition_ancestors(relid));
+	foreach (cell, relids)
+	{
+		List *rules = cdc_pipeline_rules(build->builder->pipeline, lfirst_oid(cell));
+		ListCell *rule_cell;
+
+		foreach (rule_cell, rules)
+		{
+			CdcRule *rule = lfirst(rule_cell);
+
+			if (find_rule(build, rule->kind, rule->member) == NULL)
+				build->rules = lappend(build->rules, rule);
+		}
+	}
+}
+
+/* The identity's columns (attnum - 1), which old rows have; the primary key's under FULL. */
+static Bitmapset *
+logged_columns(Relation relation)
+{
+	Bitmapset *columns = NULL;
+	Oid index_oid;
+	HeapTuple tuple;
+	Form_pg_index index;
+
+	list_free(RelationGetIndexList(relation)); /* fills in rd_pkindex and rd_replidindex */
+	index_oid = relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL ? relation->rd_pkindex
+																		: relation->rd_replidindex;
+	if (!OidIsValid(index_oid))
+		return NULL;
+	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index_oid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for index %u", index_oid);
+	index = (Form_pg_index) GETSTRUCT(tuple);
+	/* a deferrable primary key is no key to the WAL, and rd_pkindex has it from 18 on only */
+	for (int i = 0; index->indimmediate && i < index->indnkeyatts; i++)
+		columns = bms_add_member(columns, index->indkey.values[i] - 1);
+	ReleaseSysCache(tuple);
+	return columns;
+}
+
+static void
+build_varlenas(Build *build)
+{
+	TupleDesc desc = RelationGetDescr(build->relation);
+	CdcRelation *built = build->built;
+
+	built->varlenas = palloc(sizeof(CdcVarlena) * Max(desc->natts, 1));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attr = TupleDescAttr(desc, i);
+
+		if (!attr->attisdropped && attr->attlen == -1)
+			built->varlenas[built->nvarlenas++] =
+				(CdcVarlena){.index = i, .logged = bms_is_member(i, build->logged)};
+	}
+}
+
+/*
+ * A generated column goes by its option, but if the publications have a column list it must be in that,
+ * too: it may be made from columns that were meant to stay.
+ */
+static bool
+column_is_selected(const Build *build, Form_pg_attribute attr)
+{
+	const Bitmapset *published = build->selection->columns;
+	int generated = build->builder->options->generated_columns;
+
+	if (attr->attisdropped || (published && !bms_is_member(attr->attnum, published)) ||
+		find_rule(build, CDC_RULE_DROP, NameStr(attr->attname)))
+		return false;
+	if (attr->attgenerated == '\0')
+		return true;
+	return generated == CDC_GENERATED_ALL ||
+		   (generated == CDC_GENERATED_STORED && attr->attgenerated == ATTRIBUTE_GENERATED_STORED);
+}
+
+static CdcColumn *
+add_column(Build *build, const char *member)
+{
+	CdcColumn *column = &build->built->columns[build->built->ncolumns++];
+
+	column->label = cdc_make_label(member, build->types.encoding, &column->label_len);
+	return column;
+}
+
+/* The member gets the value of an expression, which has its place behind the row's columns. */
+static void
+set_expression(Build *build, CdcColumn *column, CdcExpression *expression, Oid type)
+{
+	column->expression = expression;
+	column->index = build->built->nvalues++;
+	column->logged = cdc_expression_inputs_within(expression, build->logged);
+	cdc_type_build(&column->type, type, &build->types);
+	build->built->has_expressions = true;
+}
+
+static void
+set_rule(Build *build, CdcColumn *column, const CdcRule *rule)
+{
+	RuleContext argument = {build, rule};
+	ErrorContextCallback context = {error_context_stack, rule_error_context, &argument};
+	Node *node;
+
+	error_context_stack = &context;
+	cdc_settings_pin(build->types.settings);
+	node = cdc_rule_parse(build->published, rule->definition);
+	set_expression(build, column, cdc_expression_build(build->published, node, build->map),
+				   exprType(node));
+	column->must_not_fail =
+		build->builder->options->on_expression_error == CDC_EXPRESSION_ERROR_STOP;
+	error_context_stack = context.previous;
+}
+
+/* A column of the table, as a member: as it is, renamed, or replaced. */
+static void
+build_column(Build *build, Form_pg_attribute attr)
+{
+	const char *name = NameStr(attr->attname);
+	const CdcRule *rename = find_rule(build, CDC_RULE_RENAME, name);
+	const CdcRule *replace = find_rule(build, CDC_RULE_COLUMN, name);
+	int index = (build->map ? build->map->attnums[attr->attnum - 1] : attr->attnum) - 1;
+	CdcColumn *column = add_column(build, rename ? rename->definition : name);
+	CdcExpression *generated;
+
+	if (replace)
+	{
+		set_rule(build, column, replace);
+		return;
+	}
+	generated = cdc_generated_build(build->relation,
+									TupleDescAttr(RelationGetDescr(build->relation), index));
+	if (generated)
+	{
+		set_expression(build, column, generated, attr->atttypid);
+		return;
+	}
+	column->index = index;
+	column->logged = bms_is_member(index, build->logged);
+	cdc_type_build(&column->type, attr->atttypid, &build->types);
+}
+
+/* Is it the name of a column, which was then built in the column's place? */
+static bool
+names_column(const Build *build, const char *member)
+{
+	AttrNumber attnum = get_attnum(RelationGetRelid(build->published), member);
+
+	return attnum > 0 &&
+		   column_is_selected(build, TupleDescAttr(RelationGetDescr(build->published), attnum - 1));
+}
+
+/* The members; by_attnum gets, for each column of the published relation, the one in its place. */
+static void
+build_columns(Build *build, CdcColumn **by_attnum)
+{
+	TupleDesc desc = RelationGetDescr(build->published);
+	ListCell *cell;
+
+	build->built->columns =
+		palloc0(sizeof(CdcColumn) * Max(desc->natts + list_length(build->rules), 1));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attr = TupleDescAttr(desc, i);
+
+		if (!column_is_selected(build, attr))
+			continue;
+		by_attnum[i] = &build->built->columns[build->built->ncolumns];
+		build_column(build, attr);
+	}
+	foreach (cell, build->rules)
+	{
+		const CdcRule *rule = lfirst(cell);
+
+		if (rule->kind == CDC_RULE_COLUMN && !names_column(build, rule->member))
+			set_rule(build, add_column(build, rule->member), rule);
+	}
+}
+
+/* attnum - 1 of the columns of the record's key, in the published relation. */
+static Bitmapset *
+key_columns(Build *build)
+{
+	const CdcRule *rule = find_rule(build, CDC_RULE_KEY, "");
+	Bitmapset *columns = NULL;
+	List *names;
+	ListCell *cell;
+
+	if (rule)
+	{
+		if (!SplitIdentifierString(pstrdup(rule->definition), ',', &names))
+			elog(ERROR, "invalid list of key columns \"%s\"", rule->definition);
+		foreach (cell, names)
+		{
+			AttrNumber attnum = get_attnum(RelationGetRelid(build->published), lfirst(cell));
+
+			if (attnum <= 0)
+				ereport(ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
+						errmsg("column \"%s\" of the key does not exist", (char *) lfirst(cell)));
+			columns = bms_add_member(columns, attnum - 1);
+		}
+		return columns;
+	}
+	if (build->map == NULL)
+		return build->logged;
+	for (int i = 0; i < build->map->maplen; i++)
+	{
+		if (build->map->attnums[i] > 0 && bms_is_member(build->map->attnums[i] - 1, build->logged))
+			columns = bms_add_member(columns, i);
+	}
+	return columns;
+}
+
+/* A key that is not whole is none: a column of it may be dropped, or generated and not selected. */
+static void
+build_key(Build *build, CdcColumn **by_attnum)
+{
+	CdcRelation *built = build->built;
+	Bitmapset *columns = key_columns(build);
+	int attno = -1;
+
+	built->keys = palloc(sizeof(CdcColumn *) * Max(bms_num_members(columns), 1));
+	while ((attno = bms_next_member(columns, attno)) >= 0)
+	{
+		CdcColumn *column = by_attnum[attno];
+
+		if (column == NULL || (!column->logged && built->identity != REPLICA_IDENTITY_FULL))
+		{
+			built->nkeys = 0;
+			return;
+		}
+		built->keys[built->nkeys++] = column;
+	}
+}
+
+static void
+build_filters(Build *build)
+{
+	for (int kind = CDC_INSERT; kind < CDC_TRUNCATE; kind++)
+	{
+		List *filters = build->selection->filters[kind];
+
+		if (filters != NIL)
+			build->built->filters[kind] =
+				cdc_expression_build(build->published, (Node *) make_orclause(filters), build->map);
+	}
+}
+
+static void
+build_heads(Build *build)
+{
+	static const char *const ops[CDC_NUM_CHANGE_KINDS] = {
+		[CDC_INSERT] = "insert",
+		[CDC_UPDATE] = "update",
+		[CDC_DELETE] = "delete",
+		[CDC_TRUNCATE] = "truncate",
+	};
+	CdcEncoding *encoding = build->types.encoding;
+	const char *schema = get_namespace_name(RelationGetNamespace(build->published));
+	const char *table = RelationGetRelationName(build->published);
+	const CdcRule *target = find_rule(build, CDC_RULE_TARGET, "");
+
+	build->built->schema = to_utf8(encoding, schema);
+	build->built->table = to_utf8(encoding, table);
+	build->built->target = target ? to_utf8(encoding, target->definition) : "";
+	for (int kind = 0; kind < CDC_NUM_CHANGE_KINDS; kind++)
+		build->built->heads[kind] = cdc_head_make(
+			ops[kind], build->builder->source, build->builder->metadata, schema, table, encoding);
+}
+
+static void
+build_records(Build *build)
+{
+	const CdcOptions *options = build->builder->options;
+	const CdcRule *delete_rule;
+	CdcColumn **by_attnum;
+
+	build->types.encoding = build->builder->encoding;
+	build->types.settings = build->builder->settings;
+	build->types.options.numeric_as_number = options->numeric == CDC_NUMERIC_NUMBER;
+	build->types.options.bigint_as_string = options->bigint == CDC_BIGINT_STRING;
+	build->types.options.binary_as_base64 = options->binary == CDC_BINARY_BASE64;
+
+	collect_rules(build);
+	build->logged = logged_columns(build->relation);
+	by_attnum =
+		palloc0(sizeof(CdcColumn *) * Max(RelationGetNumberOfAttributes(build->published), 1));
+	build_varlenas(build);
+	build_columns(build, by_attnum);
+	build_key(build, by_attnum);
+	build_filters(build);
+	build_heads(build);
+	pfree(by_attnum);
+	delete_rule = find_rule(build, CDC_RULE_DELETE, "");
+	build->built->delete_key = delete_rule ? strcmp(delete_rule->definition, "key") == 0
+										   : options->delete_records == CDC_DELETE_KEY;
+	build->builder->related =
+		list_concat_unique_oid(build->builder->related, build->types.row_relids);
+}
+
+/* Makes what was selected of the relation under its own name or its ancestor's. */
+static void
+build_published(Build *build)
+{
+	Oid publish_as = build->selection->publish_as;
+
+	build->published = build->relation;
+	if (publish_as != RelationGetRelid(build->relation))
+	{
+		build->published = RelationIdGetRelation(publish_as);
+		if (!RelationIsValid(build->published))
+			elog(ERROR, "could not open relation with OID %u", publish_as);
+		build->map = cdc_attrmap_by_name(RelationGetDescr(build->relation),
+										 RelationGetDescr(build->published));
+		build->builder->related = lappend_oid(build->builder->related, publish_as);
+	}
+	build_records(build);
+	if (build->published != build->relation)
+		RelationClose(build->published);
+}
+
+/* The extension's own tables are no part of what is captured. */
+static bool
+is_own_table(Relation relation)
+{
+	return RelationIsUsedAsCatalogTable(relation) &&
+		   RelationGetNamespace(relation) == get_namespace_oid("cdc", true);
+}
+
+void
+cdc_relation_build(CdcRelation *built, Relation relation, CdcRelationBuilder *builder)
+{
+	uint64 replaced_before = builder->encoding->replaced;
+	CdcSelection selection;
+	Build build = {
+		.builder = builder, .built = built, .relation = relation, .selection = &selection};
+
+	built->identity = relation->rd_rel->relreplident;
+	built->natts = built->nvalues = RelationGetNumberOfAttributes(relation);
+	built->nvarlenas = built->ncolumns = built->nkeys = 0;
+	built->has_expressions = false;
+	memset(built->filters, 0, sizeof(built->filters));
+
+	if (is_own_table(relation))
+	{
+		memset(built->selected, false, sizeof(built->selected));
+		return;
+	}
+	cdc_publications_select(builder->publications, relation, &selection);
+	/* where an ancestor stands for a partition, the partition's own truncation is not told */
+	if (selection.publish_as != RelationGetRelid(relation))
+		selection.kinds[CDC_TRUNCATE] = false;
+	memcpy(built->selected, selection.kinds, sizeof(built->selected));
+	if (built->selected[CDC_INSERT] || built->selected[CDC_UPDATE] || built->selected[CDC_DELETE] ||
+		built->selected[CDC_TRUNCATE])
+		build_published(&build);
+	built->replaced = builder->encoding->replaced - replaced_before;
+	builder->encoding->replaced = replaced_before;
+}
