@@ -165,9 +165,7 @@ cdc_relation_cache_create(MemoryContext parent, const CdcOptions *options, const
 static char *
 to_utf8(CdcRelationCache *cache, const char *name)
 {
-	Size len;
-
-	return cdc_encoding_to_utf8(cache->encoding, name, strlen(name), &len);
+	return cdc_encoding_to_utf8(cache->encoding, name);
 }
 
 /* The key's columns (attnum - 1): of the replica identity index, of the primary key under FULL. */
