@@ -64,7 +64,8 @@ sidecar_encode(uint8_t *slot, const SidecarState *state, CdcError *err)
 	if (state->has_position)
 		json_object_object_add(object, "position",
 							   position_to_json(&state->source, &state->position));
-	json = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, &length);
+	json = json_object_to_json_string_length(
+		object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length);
 	if (json == NULL || AT_JSON + length + 2 > SIDECAR_SLOT_SIZE)
 	{
 		json_object_put(object);

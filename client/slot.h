@@ -40,10 +40,12 @@ extern CdcStatus slot_check_usable(const SlotInfo *info, const char *slot, const
 								   CdcError *err) CDC_MUST_CHECK;
 
 /*
- * CREATE_REPLICATION_SLOT ... LOGICAL cdc_decoder NOEXPORT_SNAPSHOT on a replication connection.
- * Creation waits for transactions that are running; while it hangs, notice() is called about once
- * a second with a line that names the oldest one's pid and age (from a second, ordinary
- * connection, opened with conninfo).  *consistent_point gets the new slot's LSN.
+ * CREATE_REPLICATION_SLOT ... LOGICAL cdc_decoder (SNAPSHOT 'nothing') on a replication connection.
+ * Creation waits for transactions that are running; while it hangs, notice() is called with a line
+ * that names the one in the way, its pid and age: after a second, whenever another one is in the
+ * way, and else ever more rarely, at least once a minute.  What is in the way is looked up from a
+ * second, ordinary connection, opened with conninfo.  *consistent_point gets the new slot's LSN.
+ * Interrupted: the creation is cancelled, CDC_STOP.
  */
 extern CdcStatus slot_create(PGconn *repl, const char *conninfo, const char *slot, bool failover,
 							 const volatile int *interrupted, void (*notice)(const char *line),

@@ -17,6 +17,7 @@
 
 #define POLL_SLICE_MS 100
 #define LOOK_EVERY_MS 1000
+#define NOTICE_MAX_MS 60000
 
 /* So long a probe waits before it takes silence for the wait for a record of running transactions. */
 #define PROBE_MS 5000
@@ -35,14 +36,14 @@ typedef struct Waiting
 static const char waiting_sql[] =
 	"SELECT 'transaction ' || waiting.transactionid ||"
 	" CASE WHEN prepared.gid IS NOT NULL THEN"
-	"  pg_catalog.format(' (prepared %s ago as %L by %s in database %s); to end it, there: '"
-	"   'ROLLBACK PREPARED %L; or COMMIT PREPARED',"
+	"  pg_catalog.format(' (prepared %s ago as %L by %s in database %s); to end it, there: "
+	"ROLLBACK PREPARED %L; or COMMIT PREPARED',"
 	"   pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() - prepared.prepared),"
 	"   prepared.gid, prepared.owner, prepared.database, prepared.gid)"
 	" ELSE"
 	"  pg_catalog.format(' of pid %s (user %s, database %s, open for %s, %s, query started %s: "
-	"%s);'"
-	"   ' to end it: SELECT pg_terminate_backend(%s)', holder.pid,"
+	"%s); "
+	"to end it: SELECT pg_terminate_backend(%s)', holder.pid,"
 	"   coalesce(activity.usename, '?'), coalesce(activity.datname, '?'),"
 	"   coalesce(pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() -"
 	"    activity.xact_start)::text, 'unknown time'),"
@@ -83,27 +84,28 @@ open_looking(Waiting *waiting)
 	return false;
 }
 
-/* Fills waiting->line; a failure to look is no failure to create. */
+/* Fills waiting->line; a failure to look is no failure to create, but is said. */
 static void
 look(Waiting *waiting)
 {
 	char pid[16];
 	const char *params[] = {pid};
 	PGresult *result = NULL;
-	CdcError ignored;
+	CdcError err;
 
 	waiting->line[0] = '\0';
 	if (!open_looking(waiting))
 		return;
 	snprintf(pid, sizeof(pid), "%d", PQbackendPID(waiting->repl));
-	if (pgconn_query_params(waiting->looking, waiting_sql, 1, params, &result, &ignored) ==
-			CDC_OK &&
-		PQntuples(result) == 1)
+	if (pgconn_query_params(waiting->looking, waiting_sql, 1, params, &result, &err) != CDC_OK)
+		snprintf(waiting->line, sizeof(waiting->line), "what could not be looked up (%.800s)",
+				 err.message);
+	else if (PQntuples(result) == 1)
 		snprintf(waiting->line, sizeof(waiting->line), "%s", PQgetvalue(result, 0, 0));
 	PQclear(result);
 	result = NULL;
 	if (waiting->line[0] == '\0' &&
-		pgconn_query(waiting->looking, standby_sql, &result, &ignored) == CDC_OK &&
+		pgconn_query(waiting->looking, standby_sql, &result, &err) == CDC_OK &&
 		PQgetvalue(result, 0, 0)[0] == 't')
 		snprintf(waiting->line, sizeof(waiting->line),
 				 "the primary's next record of running transactions; to have it now, on the "
@@ -166,20 +168,38 @@ drain(PGconn *conn)
 		PQclear(result);
 }
 
-typedef void (*NoticeFunction)(const char *line);
+typedef struct Notices
+{
+	void (*notice)(const char *line);
+	int64_t next_ms; /* of waiting: when the same is said again */
+	char holder[64]; /* beginning of the line said last: the transaction */
+} Notices;
 
+/* At once when there is another transaction in the way; else ever more rarely, up to a minute. */
 static bool
 give_notice(Waiting *waiting, void *arg)
 {
-	NoticeFunction *notice = arg;
+	Notices *notices = arg;
+	int prefix = (int) sizeof(notices->holder) - 1;
 	char line[1280];
+	char *open_parenthesis;
 
-	if (*notice == NULL)
+	/* up to "of pid 1234 (": what follows changes from second to second */
+	snprintf(line, sizeof(line), "%.*s", prefix, waiting->line);
+	open_parenthesis = strchr(line, '(');
+	if (open_parenthesis != NULL)
+		*open_parenthesis = '\0';
+	if (notices->notice == NULL ||
+		(strcmp(line, notices->holder) == 0 && waiting->waited_ms < notices->next_ms))
 		return true;
+	snprintf(notices->holder, sizeof(notices->holder), "%.*s", prefix, line);
+	notices->next_ms = waiting->waited_ms * 2;
+	if (notices->next_ms > waiting->waited_ms + NOTICE_MAX_MS)
+		notices->next_ms = waiting->waited_ms + NOTICE_MAX_MS;
 	snprintf(line, sizeof(line), "creation of the slot has been waiting for %d s%s%s",
 			 (int) (waiting->waited_ms / 1000), waiting->line[0] != '\0' ? " for " : "",
 			 waiting->line);
-	(*notice)(line);
+	notices->notice(line);
 	return true;
 }
 
@@ -200,6 +220,7 @@ slot_create(PGconn *repl, const char *conninfo, const char *slot, bool failover,
 			uint64_t *consistent_point, CdcError *err)
 {
 	Waiting waiting = {.repl = repl, .conninfo = conninfo, .interrupted = interrupted};
+	Notices notices = {.notice = notice};
 	PGresult *result = NULL;
 	CdcStatus status;
 	bool stopped = false;
@@ -224,7 +245,7 @@ slot_create(PGconn *repl, const char *conninfo, const char *slot, bool failover,
 	free(name);
 
 	if (PQsendQuery(repl, command) == 1)
-		result = wait_for_result(&waiting, give_notice, &notice, &stopped);
+		result = wait_for_result(&waiting, give_notice, &notices, &stopped);
 	drain(repl); /* so that the connection can be asked for what the hint needs */
 	if (PQresultStatus(result) == PGRES_TUPLES_OK)
 		status = read_created(result, consistent_point, err);

@@ -141,12 +141,6 @@ configure(LogicalDecodingContext *ctx)
 	const char *source;
 	const char *metadata;
 
-	if (decoder->pipeline_name == NULL && decoder->publications != NULL)
-	{
-		/* publications hear of changes by themselves */
-		decoder->configured = cdc_relation_cache_generation(decoder->relations);
-		return;
-	}
 	MemoryContextReset(decoder->configuration);
 	caller = MemoryContextSwitchTo(decoder->configuration);
 	if (decoder->pipeline_name)
@@ -178,13 +172,15 @@ configure_outside(LogicalDecodingContext *ctx)
 	MemoryContext caller = CurrentMemoryContext;
 	bool own_transaction = !IsTransactionState();
 
+	if (decoder->pipeline_name == NULL && decoder->publications != NULL)
+		return;
 	if (own_transaction)
 		StartTransactionCommand();
 	configure(ctx);
 	if (own_transaction)
 		CommitTransactionCommand();
 	MemoryContextSwitchTo(caller);
-	decoder->stale = decoder->pipeline_name != NULL;
+	decoder->stale = true;
 }
 
 static inline void

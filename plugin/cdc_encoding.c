@@ -8,13 +8,17 @@
 #include "catalog/namespace.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 
 #include "cdc_encoding.h"
 
 #define REPLACEMENT_CHARACTER "\xEF\xBF\xBD" /* U+FFFD */
 
-/* So many bytes are converted at a time: MAX_CONVERSION_GROWTH of them must fit an allocation. */
-#define PIECE_SIZE (64 * 1024)
+/* About so many bytes are converted at a time. */
+#define PIECE_SIZE (16 * 1024)
+
+/* Room for a piece, which may be longer by a character, as UTF-8. */
+#define BUFFER_SIZE ((PIECE_SIZE + 16) * MAX_CONVERSION_GROWTH + 1)
 
 void
 cdc_encoding_init(CdcEncoding *encoding)
@@ -27,110 +31,174 @@ cdc_encoding_init(CdcEncoding *encoding)
 bool
 cdc_encoding_is_text(const CdcEncoding *encoding, const char *bytes, Size len)
 {
-	if (encoding->encoding == PG_SQL_ASCII)
-	{
-		/* SQL_ASCII knows no invalid bytes; what is UTF-8 is text, the rest had better be base64 */
-		return pg_verify_mbstr(PG_UTF8, bytes, len, true);
-	}
-	return pg_verify_mbstr(encoding->encoding, bytes, len, true);
+	/* SQL_ASCII knows no invalid bytes; what is UTF-8 is text, the rest had better be base64 */
+	int as = encoding->encoding == PG_SQL_ASCII ? PG_UTF8 : encoding->encoding;
+
+	return pg_verify_mbstr(as, bytes, len, true);
 }
 
-static void
-replace_byte(CdcEncoding *encoding, StringInfo out)
+/* InvalidOid if there is none: SQL_ASCII, MULE_INTERNAL. */
+static Oid
+find_conversion(int encoding)
 {
-	appendBinaryStringInfo(out, REPLACEMENT_CHARACTER, sizeof(REPLACEMENT_CHARACTER) - 1);
-	encoding->replaced++;
+	MemoryContext caller = CurrentMemoryContext;
+	Oid proc;
+
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
+		return InvalidOid;
+	if (IsTransactionState())
+		return FindDefaultConversionProc(encoding, PG_UTF8);
+
+	/* a logical message outside transactions is decoded outside of one, too */
+	StartTransactionCommand();
+	proc = FindDefaultConversionProc(encoding, PG_UTF8);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(caller);
+	return proc;
 }
 
-/* SQL_ASCII: nobody knows the encoding.  What is valid UTF-8 stays, each other byte is replaced. */
-static void
-append_valid_utf8(CdcEncoding *encoding, StringInfo out, const char *text, Size len)
+void
+cdc_conversion_start(CdcConversion *conversion, CdcEncoding *encoding, const char *text, Size len)
 {
-	const char *end = text + len;
+	conversion->encoding = encoding;
+	conversion->text = conversion->piece_end = text;
+	conversion->end = text + len;
+	conversion->proc = find_conversion(encoding->encoding);
+	conversion->buffer = OidIsValid(conversion->proc) ? palloc(BUFFER_SIZE) : NULL;
+}
 
-	while (text < end)
-	{
-		int good = pg_encoding_verifymbstr(PG_UTF8, text, end - text);
+void
+cdc_conversion_end(CdcConversion *conversion)
+{
+	if (conversion->buffer)
+		pfree(conversion->buffer);
+	conversion->buffer = NULL;
+}
 
-		appendBinaryStringInfo(out, text, good);
-		text += good;
-		if (text < end)
-		{
-			replace_byte(encoding, out);
-			text++;
-		}
-	}
+/* A character that has no UTF-8, or what is left of one at the text's end. */
+static void
+replace_character(CdcConversion *conversion, int char_len)
+{
+	Size left = conversion->end - conversion->text;
+	Size bytes = Min((Size) char_len, left);
+
+	conversion->encoding->replaced += bytes;
+	conversion->text += bytes;
 }
 
 /* Ends a piece at a character's border, so that a character is never converted in halves. */
-static Size
-piece_length(int encoding, const char *text, Size len)
+static void
+start_piece(CdcConversion *conversion)
 {
-	Size done = 0;
+	Size left = conversion->end - conversion->text;
+	Size size = 0;
 
-	if (len <= PIECE_SIZE)
-		return len;
-	while (done < PIECE_SIZE)
-		done += pg_encoding_mblen(encoding, text + done);
-	return Min(done, len);
+	CHECK_FOR_INTERRUPTS();
+	if (left <= PIECE_SIZE)
+		size = left;
+	while (size < Min(left, PIECE_SIZE))
+		size += pg_encoding_mblen(conversion->encoding->encoding, conversion->text + size);
+	conversion->piece_end = conversion->text + Min(size, left);
 }
 
-static void
-append_converted(CdcEncoding *encoding, StringInfo out, const char *text, Size len)
+static int
+convert(CdcConversion *conversion)
 {
-	Oid proc = FindDefaultConversionProc(encoding->encoding, PG_UTF8);
-	const char *end = text + len;
+	int len = conversion->piece_end - conversion->text;
+	unsigned char *from = unconstify(unsigned char *, (const unsigned char *) conversion->text);
+	unsigned char *to = (unsigned char *) conversion->buffer;
+	MemoryContext caller = CurrentMemoryContext;
+	int done;
 
-	while (text < end)
+	if (IsTransactionState())
+		return pg_do_encoding_conversion_buf(conversion->proc, conversion->encoding->encoding,
+											 PG_UTF8, from, len, to, BUFFER_SIZE, true);
+	StartTransactionCommand();
+	done = pg_do_encoding_conversion_buf(conversion->proc, conversion->encoding->encoding, PG_UTF8,
+										 from, len, to, BUFFER_SIZE, true);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(caller);
+	return done;
+}
+
+/* The next run by a conversion of the server's. */
+static void
+next_converted(CdcConversion *conversion, const char **utf8, Size *len)
+{
+	int done;
+
+	if (conversion->text >= conversion->piece_end)
+		start_piece(conversion);
+	done = convert(conversion);
+	*utf8 = conversion->buffer;
+	*len = strlen(conversion->buffer);
+	conversion->text += done;
+	if (*len == 0)
 	{
-		Size piece = piece_length(encoding->encoding, text, end - text);
-		int done = 0;
-
-		enlargeStringInfo(out, piece * MAX_CONVERSION_GROWTH + 1);
-		if (OidIsValid(proc))
-			done = pg_do_encoding_conversion_buf(
-				proc, encoding->encoding, PG_UTF8, (unsigned char *) text, piece,
-				(unsigned char *) out->data + out->len, out->maxlen - out->len, true);
-		out->len += strlen(out->data + out->len);
-		text += done;
-		if ((Size) done < piece)
-		{
-			/* stopped at a byte that has no UTF-8: ASCII where there is no conversion at all */
-			if (IS_HIGHBIT_SET(*text) || OidIsValid(proc))
-				replace_byte(encoding, out);
-			else
-				appendStringInfoChar(out, *text);
-			text++;
-		}
+		replace_character(conversion,
+						  pg_encoding_mblen(conversion->encoding->encoding, conversion->text));
+		*utf8 = REPLACEMENT_CHARACTER;
+		*len = strlen(REPLACEMENT_CHARACTER);
 	}
+}
+
+/*
+ * The next run without a conversion.  Of SQL_ASCII nobody knows the encoding: what is valid UTF-8 stays,
+ * each other byte is replaced.	 Of an encoding that has no conversion to UTF-8 only ASCII stays.
+ */
+static void
+next_unconverted(CdcConversion *conversion, const char **utf8, Size *len)
+{
+	int encoding = conversion->encoding->encoding;
+	Size left = Min(conversion->end - conversion->text, PIECE_SIZE);
+	bool ascii_only = encoding != PG_UTF8 && encoding != PG_SQL_ASCII;
+	Size good = 0;
+
+	CHECK_FOR_INTERRUPTS();
+	if (ascii_only)
+	{
+		while (good < left && !IS_HIGHBIT_SET(conversion->text[good]))
+			good++;
+	}
+	else
+		good = pg_encoding_verifymbstr(PG_UTF8, conversion->text, left);
+	*utf8 = conversion->text;
+	*len = good;
+	conversion->text += good;
+	/* stopped by the piece's end in the midst of a character?  Then it begins the next piece. */
+	if (good == 0)
+	{
+		replace_character(conversion,
+						  ascii_only ? pg_encoding_mblen(encoding, conversion->text) : 1);
+		*utf8 = REPLACEMENT_CHARACTER;
+		*len = strlen(REPLACEMENT_CHARACTER);
+	}
+}
+
+bool
+cdc_conversion_next(CdcConversion *conversion, const char **utf8, Size *len)
+{
+	if (conversion->text >= conversion->end)
+		return false;
+	if (OidIsValid(conversion->proc))
+		next_converted(conversion, utf8, len);
+	else
+		next_unconverted(conversion, utf8, len);
+	return true;
 }
 
 char *
-cdc_encoding_to_utf8(CdcEncoding *encoding, const char *text, Size len, Size *out_len)
+cdc_encoding_to_utf8(CdcEncoding *encoding, const char *text)
 {
+	CdcConversion conversion;
 	StringInfoData out;
+	const char *utf8;
+	Size len;
 
 	initStringInfo(&out);
-	if (encoding->encoding == PG_UTF8)
-		appendBinaryStringInfo(&out, text, len);
-	else if (encoding->encoding == PG_SQL_ASCII)
-		append_valid_utf8(encoding, &out, text, len);
-	else if (IsTransactionState())
-		append_converted(encoding, &out, text, len);
-	else
-	{
-		/*
-		 * A logical message outside transactions is decoded outside one, too, but finding the
-		 * conversion needs the catalogs.
-		 */
-		MemoryContext context = CurrentMemoryContext;
-
-		StartTransactionCommand();
-		MemoryContextSwitchTo(context);
-		append_converted(encoding, &out, text, len);
-		CommitTransactionCommand();
-		MemoryContextSwitchTo(context);
-	}
-	*out_len = out.len;
+	cdc_conversion_start(&conversion, encoding, text, strlen(text));
+	while (cdc_conversion_next(&conversion, &utf8, &len))
+		appendBinaryStringInfo(&out, utf8, len);
+	cdc_conversion_end(&conversion);
 	return out.data;
 }

@@ -16,14 +16,33 @@ typedef struct CdcEncoding
 	uint64 replaced; /* bytes of the present record that could not be converted (now U+FFFD) */
 } CdcEncoding;
 
+/* A text on its way to UTF-8, piece by piece: of any length, in bounded memory. */
+typedef struct CdcConversion
+{
+	CdcEncoding *encoding;
+	const char *text; /* what is left */
+	const char *end;
+	const char *piece_end; /* whole characters up to here are converted before more are looked at */
+	Oid proc;              /* InvalidOid: there is no conversion, or none is needed */
+	char *buffer;
+} CdcConversion;
+
 extern void cdc_encoding_init(CdcEncoding *encoding);
 
 /*
- * Converts len bytes to UTF-8, in CurrentMemoryContext; *out_len gets the length.	Bytes that cannot be
- * converted become U+FFFD each and are counted in encoding->replaced.	Never raises an error for what
- * the bytes are.
+ * Starts to convert len bytes; allocates in CurrentMemoryContext until cdc_conversion_end().  What
+ * cannot be converted becomes U+FFFD, a character at a time, and its bytes are counted in
+ * encoding->replaced.  Never raises an error for what the bytes are.
  */
-extern char *cdc_encoding_to_utf8(CdcEncoding *encoding, const char *text, Size len, Size *out_len);
+extern void cdc_conversion_start(CdcConversion *conversion, CdcEncoding *encoding, const char *text,
+								 Size len);
+
+/* The next run of UTF-8, valid until the next call; false at the end. */
+extern bool cdc_conversion_next(CdcConversion *conversion, const char **utf8, Size *len);
+extern void cdc_conversion_end(CdcConversion *conversion);
+
+/* A short text (a name) as a UTF-8 string, in CurrentMemoryContext. */
+extern char *cdc_encoding_to_utf8(CdcEncoding *encoding, const char *text);
 
 /* Are the bytes text in the database's encoding (without NUL)? */
 extern bool cdc_encoding_is_text(const CdcEncoding *encoding, const char *bytes, Size len);

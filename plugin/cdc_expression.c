@@ -66,6 +66,7 @@ cdc_expression_build(Relation relation, Node *node, const AttrMap *map)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	expression->slot =
 		MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(relation)), &TTSOpsVirtual);
+	expression->slot->tts_tableOid = RelationGetRelid(relation);
 	memset(expression->slot->tts_isnull, true,
 		   expression->slot->tts_tupleDescriptor->natts * sizeof(bool));
 	get_typlenbyval(exprType(node), &expression->length, &expression->by_value);

@@ -157,14 +157,19 @@ put_escaped_utf8(CdcWriter *writer, const char *text, Size len)
 static void
 put_converted(CdcWriter *writer, const char *text, Size len)
 {
+	CdcConversion conversion;
+	const char *utf8;
 	Size utf8_len;
-	char *utf8 = cdc_encoding_to_utf8(writer->encoding, text, len, &utf8_len);
 
-	if (writer->encoding->escape)
-		put_utf8_as_escapes(writer, utf8, utf8_len);
-	else
-		put_escaped_utf8(writer, utf8, utf8_len);
-	pfree(utf8);
+	cdc_conversion_start(&conversion, writer->encoding, text, len);
+	while (cdc_conversion_next(&conversion, &utf8, &utf8_len))
+	{
+		if (writer->encoding->escape)
+			put_utf8_as_escapes(writer, utf8, utf8_len);
+		else
+			put_escaped_utf8(writer, utf8, utf8_len);
+	}
+	cdc_conversion_end(&conversion);
 }
 
 void
@@ -192,31 +197,10 @@ cdc_put_escaped(CdcWriter *writer, const char *text, Size len)
 	}
 }
 
-void
-cdc_put_json_text(CdcWriter *writer, const char *text, Size len)
+/* UTF-8 as it is, but for newlines. */
+static void
+put_json_utf8(CdcWriter *writer, const char *text, Size len)
 {
-	char *converted = NULL;
-
-	if (unlikely(writer->encoding->convert))
-	{
-		text = converted = cdc_encoding_to_utf8(writer->encoding, text, len, &len);
-		if (writer->encoding->escape)
-		{
-			/* non-ASCII stands in strings only, so escapes may stand there too */
-			for (const char *end = text + len; text < end;)
-			{
-				int char_len = pg_utf_mblen((const unsigned char *) text);
-
-				if (char_len > 1)
-					put_utf8_as_escapes(writer, text, char_len);
-				else
-					cdc_put_byte(writer, *text == '\n' || *text == '\r' ? ' ' : *text);
-				text += char_len;
-			}
-			pfree(converted);
-			return;
-		}
-	}
 	while (len > 0)
 	{
 		Size piece = Min(len, CDC_WRITER_MAX_RESERVE);
@@ -231,8 +215,45 @@ cdc_put_json_text(CdcWriter *writer, const char *text, Size len)
 		text += piece;
 		len -= piece;
 	}
-	if (converted)
-		pfree(converted);
+}
+
+/* UTF-8 with escapes, which may stand wherever non-ASCII does: in strings. */
+static void
+put_json_ascii(CdcWriter *writer, const char *text, Size len)
+{
+	for (const char *end = text + len; text < end;)
+	{
+		int char_len = pg_utf_mblen((const unsigned char *) text);
+
+		if (char_len > 1)
+			put_utf8_as_escapes(writer, text, char_len);
+		else
+			cdc_put_byte(writer, *text == '\n' || *text == '\r' ? ' ' : *text);
+		text += char_len;
+	}
+}
+
+void
+cdc_put_json_text(CdcWriter *writer, const char *text, Size len)
+{
+	CdcConversion conversion;
+	const char *utf8;
+	Size utf8_len;
+
+	if (likely(!writer->encoding->convert))
+	{
+		put_json_utf8(writer, text, len);
+		return;
+	}
+	cdc_conversion_start(&conversion, writer->encoding, text, len);
+	while (cdc_conversion_next(&conversion, &utf8, &utf8_len))
+	{
+		if (writer->encoding->escape)
+			put_json_ascii(writer, utf8, utf8_len);
+		else
+			put_json_utf8(writer, utf8, utf8_len);
+	}
+	cdc_conversion_end(&conversion);
 }
 
 void

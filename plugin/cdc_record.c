@@ -535,13 +535,19 @@ put_shorter_change(CdcRecorder *recorder, Change *change)
 		sizes[i].size = measure_column(recorder, &relation->columns[i]);
 	}
 	qsort(sizes, relation->ncolumns, sizeof(ColumnSize), compare_column_sizes);
-	for (int i = 0; i < relation->ncolumns && size > limit; i++)
+	for (int i = 0; i < relation->ncolumns; i++)
 	{
 		/* its name moves to the list; what the key saves besides is not even counted */
 		sizes[i].column->omitted = true;
-		size -= sizes[i].size;
+		size -= Min(sizes[i].size, size);
+		if (size > limit && i + 1 < relation->ncolumns)
+			continue;
+		cdc_writer_restart_record(writer);
+		put_change(recorder, change, true);
+		/* without its key a delete has to say more, so even then it may be too long */
+		if (!cdc_writer_overflowed(writer))
+			break;
 	}
-	put_change(recorder, change, true);
 	for (int i = 0; i < relation->ncolumns; i++)
 		relation->columns[i].omitted = false;
 	pfree(sizes);

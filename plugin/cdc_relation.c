@@ -73,7 +73,7 @@ relation_changed(Datum arg, Oid relid)
 }
 
 /*
- * Renaming a schema, making a cast to json and changing an enum type change what is known of relations
+ * Renaming a schema or the database, making a cast to json and changing an enum type change what is known of relations
  * without touching them.
  */
 static void
@@ -103,6 +103,7 @@ register_callbacks(void)
 	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(CASTSOURCETARGET, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(ENUMOID, catalog_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(DATABASEOID, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(PUBLICATIONOID, publication_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(PUBLICATIONRELMAP, publication_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(PUBLICATIONNAMESPACEMAP, publication_changed, (Datum) 0);

@@ -55,14 +55,6 @@ rule_error_context(void *arg)
 			   RelationGetRelationName(context->build->published));
 }
 
-static char *
-to_utf8(CdcEncoding *encoding, const char *name)
-{
-	Size len;
-
-	return cdc_encoding_to_utf8(encoding, name, strlen(name), &len);
-}
-
 static const CdcRule *
 find_rule(const Build *build, CdcRuleKind kind, const char *member)
 {
@@ -354,9 +346,9 @@ build_heads(Build *build)
 	const char *table = RelationGetRelationName(build->published);
 	const CdcRule *target = find_rule(build, CDC_RULE_TARGET, "");
 
-	build->built->schema = to_utf8(encoding, schema);
-	build->built->table = to_utf8(encoding, table);
-	build->built->target = target ? to_utf8(encoding, target->definition) : "";
+	build->built->schema = cdc_encoding_to_utf8(encoding, schema);
+	build->built->table = cdc_encoding_to_utf8(encoding, table);
+	build->built->target = target ? cdc_encoding_to_utf8(encoding, target->definition) : "";
 	for (int kind = 0; kind < CDC_NUM_CHANGE_KINDS; kind++)
 		build->built->heads[kind] = cdc_head_make(
 			ops[kind], build->builder->source, build->builder->metadata, schema, table, encoding);

@@ -16,9 +16,9 @@ static const struct
 	const char *name;
 	const char *value;
 } pinned[] = {
-	{"datestyle", "ISO, YMD"},     {"intervalstyle", "iso_8601"}, {"timezone", "UTC"},
-	{"extra_float_digits", "1"},   {"bytea_output", "hex"},       {"lc_monetary", "C"},
-	{"search_path", "pg_catalog"},
+	{"datestyle", "ISO, YMD"},     {"intervalstyle", "iso_8601"},    {"timezone", "UTC"},
+	{"extra_float_digits", "1"},   {"bytea_output", "hex"},          {"lc_monetary", "C"},
+	{"search_path", "pg_catalog"}, {"quote_all_identifiers", "off"},
 };
 
 void

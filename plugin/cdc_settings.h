@@ -4,7 +4,8 @@
  *
  * Most types have writers of our own, which look at no setting.  The others (ranges, money, regclass,
  * extension types, ...) are printed by the server's output functions, which do: so DateStyle,
- * IntervalStyle, TimeZone, extra_float_digits, bytea_output, lc_monetary and search_path are pinned
+ * IntervalStyle, TimeZone, extra_float_digits, bytea_output, lc_monetary, search_path and
+ * quote_all_identifiers are pinned
  * from the first such value of a transaction to that transaction's end.
  */
 #ifndef CDC_SETTINGS_H

@@ -7,6 +7,7 @@
 #include "access/detoast.h"
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "access/xact.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -16,10 +17,12 @@
 #include "utils/date.h"
 #include "utils/datetime.h"
 #include "utils/lsyscache.h"
+#include "utils/resowner.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 #include "utils/uuid.h"
+#include "utils/varbit.h"
 
 #include "cdc_compat.h"
 #include "cdc_enum.h"
@@ -27,6 +30,12 @@
 #include "cdc_jsonb.h"
 #include "cdc_numeric.h"
 #include "cdc_value.h"
+
+/*
+ * From here on the text of a value may pass 1 GiB: characters as \\u0000, hstore's doubled quotes, are
+ * six bytes each at most.
+ */
+#define HUGE_VALUE (128 * 1024 * 1024)
 
 /* A column of a composite type. */
 typedef struct CdcField
@@ -247,15 +256,89 @@ put_interval(CdcWriter *writer, Datum value, const CdcType *type)
 	cdc_put_string(writer, text, strlen(text));
 }
 
-/* Whatever has no writer of its own: its output function's text. */
+static void
+put_bits(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	VarBit *bits = (VarBit *) detoast_aligned(value);
+	int left = VARBITLEN(bits);
+
+	cdc_put_byte(writer, '"');
+	for (bits8 *byte = VARBITS(bits); left > 0; byte++, left -= 8)
+	{
+		char *out = cdc_writer_reserve(writer, 8);
+		int count = Min(left, 8);
+
+		for (int i = 0; i < count; i++)
+			out[i] = (*byte << i) & 0x80 ? '1' : '0';
+		writer->cur += count;
+	}
+	cdc_put_byte(writer, '"');
+}
+
+/* Whatever has no writer of its own: its output function's text, or the json it can be cast to. */
+static void
+put_by_function(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	FmgrInfo *function = unconstify(FmgrInfo *, &type->function);
+
+	if (type->cast_to_json)
+	{
+		struct varlena *json = PG_DETOAST_DATUM_PACKED(FunctionCall1(function, value));
+
+		cdc_put_json_text(writer, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
+	}
+	else
+	{
+		char *text = OutputFunctionCall(function, value);
+
+		cdc_put_string(writer, text, strlen(text));
+	}
+}
+
+/*
+ * The same for a value so large that its text may be longer than any string can be (1 GiB), which is an
+ * error in the function.	 An ERROR here would stick the slot, so it counts as a text that is too long
+ * for the record.
+ */
+static void
+put_huge_by_function(CdcWriter *writer, Datum value, const CdcType *type)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		put_by_function(writer, value, type);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+			PG_RE_THROW();
+		FlushErrorState();
+		FreeErrorData(error);
+		RollbackAndReleaseCurrentSubTransaction();
+		cdc_writer_fail_record(writer);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+}
+
 static void
 put_output(CdcWriter *writer, Datum value, const CdcType *type)
 {
-	char *text;
-
 	cdc_settings_pin(type->settings);
-	text = OutputFunctionCall(unconstify(FmgrInfo *, &type->function), value);
-	cdc_put_string(writer, text, strlen(text));
+	if (unlikely(type->length == -1 && toast_raw_datum_size(value) > HUGE_VALUE))
+		put_huge_by_function(writer, value, type);
+	else
+		put_by_function(writer, value, type);
 }
 
 static void
@@ -264,14 +347,6 @@ put_enum(CdcWriter *writer, Datum value, const CdcType *type)
 	/* a label of an uncommitted ALTER TYPE may not have been there when the labels were read */
 	if (!cdc_put_enum(writer, type->labels, DatumGetObjectId(value)))
 		put_output(writer, value, type);
-}
-
-/* An extension's type that can be cast to json, such as hstore. */
-static void
-put_cast_to_json(CdcWriter *writer, Datum value, const CdcType *type)
-{
-	cdc_settings_pin(type->settings);
-	put_json(writer, FunctionCall1(unconstify(FmgrInfo *, &type->function), value), type);
 }
 
 typedef struct ArrayWalk
@@ -404,6 +479,9 @@ writer_for_type(Oid type_oid, const CdcValueOptions *options)
 			return put_timestamptz;
 		case INTERVALOID:
 			return put_interval;
+		case BITOID:
+		case VARBITOID:
+			return put_bits;
 		default:
 			return NULL;
 	}
@@ -485,7 +563,8 @@ build_with_function(CdcType *type, Oid type_oid)
 
 	if (OidIsValid(function))
 	{
-		type->write = put_cast_to_json;
+		type->write = put_output;
+		type->cast_to_json = true;
 		fmgr_info(function, &type->function);
 		return;
 	}

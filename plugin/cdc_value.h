@@ -44,7 +44,8 @@ struct CdcType
 	CdcRowType *row;        /* of a composite */
 	struct CdcEnum *labels; /* of an enum */
 	FmgrInfo function;      /* output function, or cast to json */
-	CdcSettings *settings;  /* pinned while the function runs */
+	bool cast_to_json;
+	CdcSettings *settings; /* pinned while the function runs */
 };
 
 /* What building types needs to know, and what it finds out. */

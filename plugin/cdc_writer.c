@@ -58,6 +58,12 @@ cdc_writer_restart_record(CdcWriter *writer)
 }
 
 void
+cdc_writer_fail_record(CdcWriter *writer)
+{
+	writer->overwritten += MaxAllocSize;
+}
+
+void
 cdc_writer_make_room(CdcWriter *writer, Size size)
 {
 	StringInfo message = writer->message;

@@ -56,6 +56,9 @@ extern void cdc_writer_start_record(CdcWriter *writer, Size limit);
 /* Forgets what has been written of the record. */
 extern void cdc_writer_restart_record(CdcWriter *writer);
 
+/* A value of the record cannot be written at all: counts as one that is too long for any record. */
+extern void cdc_writer_fail_record(CdcWriter *writer);
+
 /* The slow path of cdc_writer_reserve(). */
 extern void cdc_writer_make_room(CdcWriter *writer, Size size);
 

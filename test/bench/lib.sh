@@ -22,13 +22,15 @@ work=
 # So that a run that hangs ends: no single replay of the full workloads takes near so long.
 replay_timeout=900
 
-fail() {
+fail()
+{
 	echo "${0##*/}: $*" >&2
 	exit 1
 }
 
 # Reads --name=value of the options that every script has; 1 if the option is another.
-bench_option() {
+bench_option()
+{
 	case $1 in
 		--pg-config=?*) pg_config=${1#*=} ;;
 		--plugin-dir=?*) plugin_dir=${1#*=} ;;
@@ -48,18 +50,21 @@ bench_option_help="\
   --keep                leave the temporary folder and its server's log"
 
 # A number above 0 (for awk, so that 0.01 is allowed too), or an error that names the option.
-need_number() {
+need_number()
+{
 	if ! [[ $2 =~ ^([0-9]+(\.[0-9]+)?|\.[0-9]+)$ ]] || ! awk "BEGIN { exit !($2 > 0) }"; then
 		fail "option $1: \"$2\" is not a number above 0"
 	fi
 }
 
-need_count() {
+need_count()
+{
 	[[ $2 =~ ^[1-9][0-9]{0,8}$ ]] || fail "option $1: \"$2\" is not a whole number above 0"
 }
 
 # need_words OPTION "KNOWN WORDS" WORD...: all words are among the known ones.
-need_words() {
+need_words()
+{
 	local option=$1 known=$2 word
 	shift 2
 	for word in "$@"; do
@@ -68,7 +73,8 @@ need_words() {
 }
 
 # Runs a command as the user that the server runs as: PostgreSQL refuses root.
-as_server() {
+as_server()
+{
 	if [ "$(id -u)" = 0 ]; then
 		runuser -u postgres -- "$@"
 	else
@@ -76,7 +82,8 @@ as_server() {
 	fi
 }
 
-bench_cleanup() {
+bench_cleanup()
+{
 	local status=$?
 	trap - EXIT INT TERM
 	if [ "$server_started" = yes ]; then
@@ -94,7 +101,8 @@ bench_cleanup() {
 }
 
 # Tools and development files that every script needs, with the packages that bring them.
-bench_need_tools() {
+bench_need_tools()
+{
 	local missing=() pair
 	for pair in cc:gcc make:make perl:perl runuser:util-linux awk:mawk timeout:coreutils \
 		pkg-config:pkg-config; do
@@ -113,7 +121,8 @@ bench_need_tools() {
 	[ ${#missing[@]} = 0 ] || fail "missing: apt install ${missing[*]}"
 }
 
-bench_build() {
+bench_build()
+{
 	build=$bench_dir/build/$major
 	mkdir -p "$build/floor"
 	if ! make -s -C "$bench_dir" BUILD="$build" >"$work/build.log" 2>&1 ||
@@ -139,7 +148,8 @@ wal_sender_timeout = 0
 wal_writer_delay = 10ms"
 
 # Starts the server on a unix socket in $work.
-bench_begin() {
+bench_begin()
+{
 	bench_need_tools
 	work=$(mktemp -d "${TMPDIR:-/tmp}/cdc_bench.XXXXXX")
 	trap bench_cleanup EXIT
@@ -177,7 +187,8 @@ bench_begin() {
 	"$bindir/createdb" -h "$work" -U postgres bench
 }
 
-sql() {
+sql()
+{
 	"$bindir/psql" -X -q -A -t -v ON_ERROR_STOP=1 -h "$work" -U postgres -d bench "$@"
 }
 
@@ -191,21 +202,25 @@ on_reader_cpu=()
 [ "$server_cpu" = "$reader_cpu" ] || on_reader_cpu=(taskset -c "$reader_cpu")
 
 # Sessions that begin from now on run on these cores.
-set_server_cpus() {
+set_server_cpus()
+{
 	as_server taskset -pc "$1" "$(head -1 "$work/data/postmaster.pid")" >/dev/null
 }
 
-pin_server() {
+pin_server()
+{
 	set_server_cpus "$server_cpu"
 }
 
-unpin_server() {
+unpin_server()
+{
 	set_server_cpus "$allowed_cpus"
 }
 
 # Where all that was recorded so far ends.  The checkpoint behind it gives the walsender something
 # to read past that place, and does the server's writing before anything is measured.
-wal_mark() {
+wal_mark()
+{
 	sql -c 'SELECT pg_current_wal_lsn()'
 	sql -c CHECKPOINT
 }
@@ -222,17 +237,20 @@ cdc-lines|cdc_decoder||
 cdc-batched|cdc_decoder||batch_bytes=65536
 cdc-frames|cdc_decoder||framing=frames protocol_version=1"
 
-plugin_names() {
+plugin_names()
+{
 	cut -d'|' -f1 <<<"$plugin_table"
 }
 
 # Field 2 (library), 3 (package) or 4 (options) of a plugin.
-plugin_field() {
+plugin_field()
+{
 	awk -F'|' -v name="$1" -v field="$2" '$1 == name { print $field }' <<<"$plugin_table"
 }
 
 # Checks that the plugins named are known and there, naming all that are not at once.
-need_plugins() {
+need_plugins()
+{
 	local name library missing=()
 	for name in "$@"; do
 		library=$(plugin_field "$name" 2)
@@ -252,7 +270,8 @@ $(printf '  %s\n' "${missing[@]}")"
 
 # One run: a fresh copy of the parked slot under the plugin's library, replayed up to the mark.
 # replay PLUGIN PARKED_SLOT ENDPOS: prints drain's line, or "failed=..." with the server's reason.
-replay() {
+replay()
+{
 	local options output
 	sql -c "SELECT pg_copy_logical_replication_slot('$2', 'run', false, '$(plugin_field "$1" 2)')" \
 		>/dev/null
@@ -268,7 +287,8 @@ replay() {
 }
 
 # Drops a slot once its walsender, which ends on its own after the client, has let go of it.
-drop_slot() {
+drop_slot()
+{
 	sql -v slot="$1" >/dev/null <<-'E'
 		SELECT set_config('bench.slot', :'slot', false);
 		DO $$
@@ -283,7 +303,8 @@ drop_slot() {
 }
 
 # The machine and the settings, as Markdown.
-describe_machine() {
+describe_machine()
+{
 	echo "- date: $(date -u +%Y-%m-%d)"
 	echo "- CPU: $(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | sort -u | head -1)," \
 		"$(nproc) cores; memory: $(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)"
@@ -302,7 +323,8 @@ bench_load_at_start=$(cut -d' ' -f1 /proc/loadavg)
 
 # Prints a script's results: $1 its name, standard input the Markdown.  Where the options say so they
 # go to a file and into doc/benchmarks.md, between the marks of that script.
-publish() {
+publish()
+{
 	tee "$work/report"
 	[ -z "$out" ] || cp "$work/report" "$out"
 	[ "$doc" = no ] || perl "$bench_dir/report.pl" insert "$1" "$work/report" "$top_dir/doc/benchmarks.md"

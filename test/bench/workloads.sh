@@ -4,7 +4,8 @@
 
 workload_names="narrow wide upd docs oltp"
 
-describe_workload() {
+describe_workload()
+{
 	case $1 in
 		narrow) echo "$(rows 1000000) inserts of 5 columns, one transaction" ;;
 		wide) echo "$(rows 300000) inserts of 12 columns of 12 types, one transaction" ;;
@@ -15,29 +16,34 @@ describe_workload() {
 }
 
 # A row count of the full workload under $scale, at least 1.
-rows() {
+rows()
+{
 	awk -v full="$1" -v scale="$scale" 'BEGIN { n = int(full * scale + 0.5); print n < 1 ? 1 : n }'
 }
 
-prepare_narrow() {
+prepare_narrow()
+{
 	sql -c 'CREATE TABLE narrow (id bigint PRIMARY KEY, customer int, name text,
 		created timestamptz, active bool)'
 }
 
-record_narrow() {
+record_narrow()
+{
 	sql -c "INSERT INTO narrow SELECT i, i % 5000, 'customer ' || i,
 		timestamptz '2026-01-01 00:00+00' + i * interval '1.234567 s', i % 3 = 0
 		FROM generate_series(1, $(rows 1000000)) i"
 }
 
 # Twelve columns of twelve types; the values differ from row to row.
-create_wide() {
+create_wide()
+{
 	sql -c "CREATE TABLE $1 (id bigint PRIMARY KEY, n int, small smallint, amount numeric(12,2),
 		ratio float8, flag bool, name text, code varchar(20), day date, at timestamptz, uid uuid,
 		tags int[])"
 }
 
-insert_wide() {
+insert_wide()
+{
 	sql -c "INSERT INTO $1 SELECT i, i * 7, i % 30000, (i * 37 % 1000000)::numeric / 100, i / 7.0,
 		i % 2 = 0, 'name of row ' || i, 'code-' || i % 1000, date '2020-01-01' + i % 3000,
 		timestamptz '2026-01-01 00:00+00' + i * interval '0.987654 s', md5(i::text)::uuid,
@@ -45,25 +51,30 @@ insert_wide() {
 		FROM generate_series(1, $(rows 300000)) i"
 }
 
-prepare_wide() {
+prepare_wide()
+{
 	create_wide wide
 }
 
-record_wide() {
+record_wide()
+{
 	insert_wide wide
 }
 
-prepare_upd() {
+prepare_upd()
+{
 	create_wide upd
 	sql -c 'ALTER TABLE upd REPLICA IDENTITY FULL'
 	insert_wide upd
 }
 
-record_upd() {
+record_upd()
+{
 	sql -c "UPDATE upd SET n = n + 1, amount = amount + 0.5, at = at + interval \$\$1 day\$\$"
 }
 
-prepare_docs() {
+prepare_docs()
+{
 	# In line and uncompressed, so that it is the encoders that are measured, not TOAST.
 	sql -c 'CREATE TABLE docs (id bigint PRIMARY KEY, doc jsonb, body text)' \
 		-c 'ALTER TABLE docs ALTER doc SET STORAGE PLAIN, ALTER body SET STORAGE PLAIN'
@@ -71,7 +82,8 @@ prepare_docs() {
 
 # jsonb of strings, numbers, nested objects and arrays, about 800 bytes as text; text of words with
 # some characters that JSON escapes, 900 bytes.
-record_docs() {
+record_docs()
+{
 	sql -c "INSERT INTO docs SELECT i,
 		jsonb_build_object('id', i, 'title', 'Document number ' || i, 'score', i / 3.0,
 			'author', jsonb_build_object('name', 'author ' || i % 100, 'mail', 'a' || i || '@example.com',
@@ -84,12 +96,14 @@ record_docs() {
 		FROM generate_series(1, $(rows 100000)) i"
 }
 
-prepare_oltp() {
+prepare_oltp()
+{
 	"$bindir/pgbench" -i -s 10 -q -h "$work" -U postgres bench >"$work/pgbench.log" 2>&1 ||
 		{ cat "$work/pgbench.log" >&2; fail "pgbench -i failed"; }
 }
 
-record_oltp() {
+record_oltp()
+{
 	local transactions
 	transactions=$(rows 100000)
 	# Two clients share them; -t counts per client.
@@ -100,7 +114,8 @@ record_oltp() {
 
 # Records workload $1 behind a new slot "parked", whose copies may have any plugin.  Sets endpos.
 # Leaves the server pinned for what is measured next.
-record_workload() {
+record_workload()
+{
 	unpin_server
 	"prepare_$1"
 	sql -c "SELECT pg_create_logical_replication_slot('parked', 'test_decoding')" >/dev/null

@@ -14,6 +14,7 @@ TRUNCATE r;
 SELECT 'lsn' FROM pg_logical_emit_message(true, 'prefix', 'content');
 COMMIT;
 SELECT 'lsn' FROM pg_logical_emit_message(false, 'prefix', 'content');
+CALL flush();
 SELECT mask(r) FROM peek('transaction_records', 'on') AS r;
 SELECT mask(r) FROM peek() AS r;
 SELECT mask(r) FROM peek('source', E'the "shop"\n') AS r LIMIT 1;

@@ -218,13 +218,12 @@ sub decode_by_sql
 	my $sql = $args{settings} // '';
 	my $arguments = "'$slot', NULL, NULL" . option_array(%options);
 
-	# hex, since psql would print bytes as the session's bytea_output has them
+	# hex, since psql drops characters of text that it does not like to print (U+FFFF and such)
 	$sql .= $binary
 	  ? "SELECT encode(data, 'hex') FROM pg_logical_slot_peek_binary_changes($arguments);"
-	  : "SELECT data FROM pg_logical_slot_peek_changes($arguments);";
+	  : "SELECT encode(convert_to(data, getdatabaseencoding()), 'hex') FROM pg_logical_slot_peek_changes($arguments);";
 	my $text = run_sql($node, $db, $sql, %args);
-	$text =~ s/([0-9a-f]+)(?:\n|\z)/pack('H*', $1) . "\n"/ge if $binary;
-	$text .= "\n" unless $binary || $text eq '';
+	$text =~ s/([0-9a-f]+)(?:\n|\z)/pack('H*', $1) . "\n"/ge;
 	append_to_file($file, $text);
 	return $file;
 }
@@ -263,8 +262,10 @@ sub same_files
 	{
 		my ($l, $r) = ($left->[$i] // '(none)', $right->[$i] // '(none)');
 		next if $l eq $r;
-		diag("line $i, expected: " . substr($l, 0, 2000));
-		diag("line $i, found:    " . substr($r, 0, 2000));
+		my ($same) = ($l ^ $r) =~ /^(\0*)/;
+		my $at = length($same) > 80 ? length($same) - 80 : 0;
+		diag("line $i from byte $at, expected: " . substr($l, $at, 400));
+		diag("line $i from byte $at, found:    " . substr($r, $at, 400));
 		last;
 	}
 	return 0;

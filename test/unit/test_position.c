@@ -1,0 +1,469 @@
+/*
+ * test_position.c
+ *		Positions: order and text forms, the sidecar's slots, timelines, and where to go on.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "position.h"
+#include "resume.h"
+#include "sidecar.h"
+#include "timeline.h"
+
+static const Source here = {"7301234567890123456", "shop", "cdc"};
+
+static const Position some_position = {.timeline = 2,
+									   .incarnation = 1,
+									   .id = {0x116E2A10, UINT64_MAX, 65535},
+									   .end_lsn = UINT64_C(0xFFFFFFFFFFFFFFFF),
+									   .confirmed = UINT64_C(0x100000000),
+									   .commit_time = INT64_C(-1)};
+
+static CdcError err;
+
+static void
+lsns_are_read_and_written(void **state)
+{
+	static const char *const good[] = {"0/0", "0/16E2A10", "FFFFFFFF/FFFFFFFF", "1/0"};
+	static const char *const bad[] = {"",     "/",   "0/",    "/0",          "0",           "0/0 ",
+									  " 0/0", "0/g", "0x1/0", "123456789/0", "0/123456789", "-1/0",
+									  "0/0/0"};
+	char text[LSN_TEXT_SIZE];
+	uint64_t lsn;
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+	{
+		assert_true(lsn_parse(good[i], &lsn));
+		assert_string_equal(lsn_format(text, lsn), good[i]);
+	}
+	assert_true(lsn_parse("a/Bc", &lsn));
+	assert_int_equal(lsn, UINT64_C(0xA000000BC));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(lsn_parse(bad[i], &lsn));
+}
+
+static void
+ids_are_ordered(void **state)
+{
+	static const RecordId rising[] = {{0, 0, 0}, {1, 0, 0}, {1, 0, 1}, {1, 1, 0},
+									  {1, 1, 2}, {1, 2, 0}, {2, 0, 0}, {UINT64_MAX, 0, 0}};
+	size_t count = sizeof(rising) / sizeof(rising[0]);
+
+	(void) state;
+	for (size_t a = 0; a < count; a++)
+	{
+		for (size_t b = 0; b < count; b++)
+		{
+			int order = record_id_compare(&rising[a], &rising[b]);
+
+			assert_int_equal((order > 0) - (order < 0), (a > b) - (a < b));
+		}
+	}
+}
+
+static void
+times_are_rfc_3339(void **state)
+{
+	char text[TIME_TEXT_SIZE];
+
+	(void) state;
+	assert_string_equal(commit_time_format(text, 0), "2000-01-01T00:00:00.000000Z");
+	assert_string_equal(commit_time_format(text, -1), "1999-12-31T23:59:59.999999Z");
+	assert_string_equal(commit_time_format(text, INT64_C(823219199123456)),
+						"2026-01-31T23:59:59.123456Z");
+}
+
+static void
+positions_read_back(void **state)
+{
+	struct json_object *object = position_to_json(&here, &some_position);
+	struct json_object *again = json_tokener_parse(json_object_to_json_string(object));
+	Source source;
+	Position position = {0};
+
+	(void) state;
+	assert_true(position_from_json(again, &source, &position));
+	assert_true(source_equal(&source, &here));
+	assert_memory_equal(&position.id.commit_lsn, &some_position.id.commit_lsn, sizeof(uint64_t));
+	assert_int_equal(record_id_compare(&position.id, &some_position.id), 0);
+	assert_int_equal(position.end_lsn, some_position.end_lsn);
+	assert_int_equal(position.confirmed, some_position.confirmed);
+	assert_int_equal(position.commit_time, some_position.commit_time);
+	assert_int_equal(position.timeline, 2);
+	assert_int_equal(position.incarnation, 1);
+	json_object_put(again);
+
+	/* each member is needed, and of its type */
+	json_object_object_foreach(object, key, value)
+	{
+		(void) value;
+		again = json_tokener_parse(json_object_to_json_string(object));
+		json_object_object_del(again, key);
+		assert_false(position_from_json(again, &source, &position));
+		json_object_object_add(again, key, json_object_new_boolean(1));
+		assert_false(position_from_json(again, &source, &position));
+		json_object_object_add(again, key, json_object_new_string("-1x"));
+		if (strcmp(key, "database") != 0 && strcmp(key, "slot") != 0 &&
+			strcmp(key, "system_identifier") != 0)
+			assert_false(position_from_json(again, &source, &position));
+		json_object_put(again);
+	}
+	json_object_put(object);
+	assert_false(position_from_json(NULL, &source, &position));
+}
+
+static void
+sources_differ_in_each_part(void **state)
+{
+	Source other = here;
+
+	(void) state;
+	assert_true(source_equal(&here, &other));
+	other.slot[0] = 'x';
+	assert_false(source_equal(&here, &other));
+	other = here;
+	other.database[0] = 'x';
+	assert_false(source_equal(&here, &other));
+	other = here;
+	other.system_identifier[0] = 'x';
+	assert_false(source_equal(&here, &other));
+}
+
+static SidecarState
+some_state(uint64_t generation)
+{
+	return (SidecarState){.generation = generation,
+						  .file = 7,
+						  .offset = UINT64_C(12345678901),
+						  .has_position = true,
+						  .source = here,
+						  .position = some_position};
+}
+
+static void
+slots_read_back(void **state)
+{
+	uint8_t slot[SIDECAR_SLOT_SIZE];
+	SidecarState in = some_state(UINT64_C(0x123456789abcdef0));
+	SidecarState out;
+
+	(void) state;
+	/* the longest names there can be, each byte escaped */
+	memset(in.source.database, '\x01', sizeof(in.source.database) - 1);
+	memset(in.source.slot, '"', sizeof(in.source.slot) - 1);
+	assert_int_equal(sidecar_encode(slot, &in, &err), CDC_OK);
+	assert_true(sidecar_decode(slot, sizeof(slot), &out));
+	assert_int_equal(out.generation, in.generation);
+	assert_int_equal(out.file, 7);
+	assert_int_equal(out.offset, in.offset);
+	assert_true(out.has_position);
+	assert_true(source_equal(&out.source, &in.source));
+	assert_int_equal(record_id_compare(&out.position.id, &in.position.id), 0);
+
+	in.has_position = false;
+	assert_int_equal(sidecar_encode(slot, &in, &err), CDC_OK);
+	assert_true(sidecar_decode(slot, sizeof(slot), &out));
+	assert_false(out.has_position);
+	assert_false(sidecar_decode(slot, sizeof(slot) - 1, &out));
+}
+
+/* A slot in which any bit that counts is wrong is none. */
+static void
+spoilt_slots_are_none(void **state)
+{
+	uint8_t slot[SIDECAR_SLOT_SIZE];
+	SidecarState in = some_state(1);
+	SidecarState out;
+	size_t used;
+
+	(void) state;
+	assert_int_equal(sidecar_encode(slot, &in, &err), CDC_OK);
+	used = (size_t) ((uint8_t *) memchr(slot + 50, '\n', SIDECAR_SLOT_SIZE - 50) - slot);
+	assert_true(used > 200);
+	for (size_t at = 0; at < used; at++)
+	{
+		for (int bit = 0; bit < 8; bit++)
+		{
+			slot[at] ^= (uint8_t) (1 << bit);
+			assert_false(sidecar_decode(slot, sizeof(slot), &out));
+			slot[at] ^= (uint8_t) (1 << bit);
+		}
+	}
+	assert_true(sidecar_decode(slot, sizeof(slot), &out));
+}
+
+static void
+newer_slot_wins(void **state)
+{
+	uint8_t file[SIDECAR_SIZE] = {0};
+	SidecarState first = some_state(10);
+	SidecarState second = some_state(11);
+	SidecarState out;
+
+	(void) state;
+	assert_false(sidecar_choose(file, sizeof(file), &out));
+	assert_false(sidecar_choose(file, 0, &out));
+	assert_int_equal(sidecar_slot_offset(10), 0);
+	assert_int_equal(sidecar_slot_offset(11), SIDECAR_SLOT_SIZE);
+	assert_int_equal(sidecar_encode(file, &first, &err), CDC_OK);
+	assert_true(sidecar_choose(file, sizeof(file), &out));
+	assert_int_equal(out.generation, 10);
+	assert_true(sidecar_choose(file, SIDECAR_SLOT_SIZE, &out));
+	assert_int_equal(sidecar_encode(file + SIDECAR_SLOT_SIZE, &second, &err), CDC_OK);
+	assert_true(sidecar_choose(file, sizeof(file), &out));
+	assert_int_equal(out.generation, 11);
+	first.generation = 12;
+	assert_int_equal(sidecar_encode(file, &first, &err), CDC_OK);
+	assert_true(sidecar_choose(file, sizeof(file), &out));
+	assert_int_equal(out.generation, 12);
+	file[100] ^= 1;
+	assert_true(sidecar_choose(file, sizeof(file), &out));
+	assert_int_equal(out.generation, 11);
+	/* the checksum is CRC-32C: its check value is published */
+	assert_int_equal(sidecar_checksum((const uint8_t *) "123456789", 9), 0xE3069283);
+}
+
+static const char history_text[] = "1\t0/3000000\tno recovery target specified\n"
+								   "\n# comment\n"
+								   "2\t1/A0\tbefore 2026-01-01 00:00:00+00\n";
+
+static void
+histories_are_read(void **state)
+{
+	static const char *const bad[] = {"x\t0/0\n", "0\t0/0\n",    "1\n",
+									  "1 0/\n",   "1\t00\tno\n", "4294967296\t0/0\n"};
+	TimelineHistory history;
+	uint64_t lsn;
+
+	(void) state;
+	assert_int_equal(timeline_history_parse(&history, 3, history_text, strlen(history_text), &err),
+					 CDC_OK);
+	assert_int_equal(history.num_entries, 2);
+	assert_true(timeline_history_find(&history, 1, &lsn));
+	assert_int_equal(lsn, 0x3000000);
+	assert_true(timeline_history_find(&history, 2, &lsn));
+	assert_int_equal(lsn, UINT64_C(0x1000000A0));
+	assert_false(timeline_history_find(&history, 3, &lsn));
+	timeline_history_free(&history);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(timeline_history_parse(&history, 3, bad[i], strlen(bad[i]), &err),
+						 CDC_STOP);
+}
+
+/* A server on timeline 3, which it took from 1 at 1000 and from 2 at 2000; its WAL ends at 5000. */
+static TimelineEntry entries[] = {{1, 0x1000}, {2, 0x2000}};
+static const TimelineHistory history3 = {3, 2, entries};
+
+static ResumeInput
+input_at(uint32_t timeline, uint64_t commit_lsn, uint64_t seq, uint64_t end_lsn, uint64_t confirmed,
+		 uint64_t slot_confirmed)
+{
+	return (ResumeInput){.source = &here,
+						 .history = &history3,
+						 .wal_end = 0x5000,
+						 .slot_confirmed = slot_confirmed,
+						 .found = true,
+						 .stored_source = here,
+						 .stored = {.timeline = timeline,
+									.incarnation = 4,
+									.id = {commit_lsn, seq, 0},
+									.end_lsn = end_lsn,
+									.confirmed = confirmed}};
+}
+
+static ResumePlan plan;
+
+static void
+goes_on(const ResumeInput *input, uint64_t commit_lsn, uint64_t seq, uint64_t confirmed,
+		uint32_t incarnation)
+{
+	CdcStatus status;
+
+	memset(&err, 0, sizeof(err));
+	status = resume_decide(input, &plan, &err);
+	if (status != CDC_OK)
+		fail_msg("%s: %s", err.message, err.detail);
+	assert_int_equal(plan.start.id.commit_lsn, commit_lsn);
+	assert_int_equal(plan.start.id.seq, seq);
+	assert_int_equal(plan.start.confirmed, confirmed);
+	assert_int_equal(plan.start.incarnation, incarnation);
+	assert_int_equal(plan.start.timeline, 3);
+}
+
+static void
+refuses(const ResumeInput *input, const char *message, const char *hint)
+{
+	assert_int_equal(resume_decide(input, &plan, &err), CDC_STOP);
+	if (strstr(err.message, message) == NULL || strstr(err.hint, hint) == NULL)
+		fail_msg("\"%s\" \"%s\" expected, not \"%s\" \"%s\"", message, hint, err.message, err.hint);
+	assert_string_not_equal(err.detail, "");
+}
+
+static void
+first_use_starts_at_the_slot(void **state)
+{
+	ResumeInput input = input_at(3, 0, 0, 0, 0, 0x4000);
+
+	(void) state;
+	input.found = false;
+	goes_on(&input, 0, 0, 0x4000, 0);
+	assert_true(plan.changed);
+	assert_int_equal(plan.num_notes, 1);
+	assert_false(plan.notes[0].warning);
+	input.require_position = true;
+	refuses(&input, "has no position", "--require-position");
+}
+
+static void
+goes_on_where_it_was(void **state)
+{
+	ResumeInput input = input_at(3, 0x3f00, 7, 0x3e00, 0x3e00, 0x3e00);
+
+	(void) state;
+	goes_on(&input, 0x3f00, 7, 0x3e00, 4);
+	assert_false(plan.changed);
+	assert_int_equal(plan.num_notes, 0);
+	assert_int_equal(plan.start.end_lsn, 0x3e00);
+	/* the slot may be behind: what was confirmed last did not reach the server */
+	input.slot_confirmed = 0x100;
+	goes_on(&input, 0x3f00, 7, 0x3e00, 4);
+}
+
+static void
+refuses_a_gap(void **state)
+{
+	ResumeInput input = input_at(3, 0x3f00, 7, 0x3e00, 0x3e00, 0x3e01);
+
+	(void) state;
+	refuses(&input, "records are missing", "--accept=gap");
+	assert_non_null(strstr(err.message, "0/3E01"));
+	assert_non_null(strstr(err.detail, "0/3E00"));
+	input.accepts.divergence = input.accepts.other_source = true; /* these are others */
+	refuses(&input, "records are missing", "--accept=gap");
+	input.accepts.gap = true;
+	goes_on(&input, 0x3f00, 7, 0x3e01, 4);
+	assert_true(plan.changed);
+	assert_true(plan.notes[0].warning);
+}
+
+static void
+refuses_another_source(void **state)
+{
+	ResumeInput input = input_at(3, 0x3f00, 7, 0x3e00, 0x3e00, 0x200);
+
+	(void) state;
+	strcpy(input.stored_source.slot, "other");
+	refuses(&input, "another source", "--accept=other-source");
+	assert_non_null(strstr(err.detail, "\"other\""));
+	assert_non_null(strstr(err.detail, "\"cdc\""));
+	input.accepts.other_source = true;
+	goes_on(&input, 0, 0, 0x200, 5);
+	assert_true(plan.changed && plan.notes[0].warning);
+}
+
+static void
+follows_a_promotion(void **state)
+{
+	/* all that it has was on the old timeline before the switch; confirmed counts up to there */
+	ResumeInput input = input_at(1, 0xf00, 9, 0x1000, 0x1800, 0x1000);
+
+	(void) state;
+	goes_on(&input, 0xf00, 9, 0x1000, 4);
+	assert_true(plan.changed);
+	/* somebody else consumed on the new timeline, below what was confirmed on the old one */
+	input.slot_confirmed = 0x1001;
+	refuses(&input, "records are missing", "--accept=gap");
+	/* a message outside transactions that ends at the switch point is before it */
+	input = input_at(1, 0x1000, 0, 0x1000, 0x1000, 0x1000);
+	goes_on(&input, 0x1000, 0, 0x1000, 4);
+}
+
+static void
+refuses_a_divergence(void **state)
+{
+	static const struct
+	{
+		uint64_t commit_lsn;
+		uint64_t seq;
+		uint64_t end_lsn;
+	} bad[] = {
+		{0xfff, 3, 0x1001},  /* whole beyond the switch point */
+		{0x1000, 1, 0x0f00}, /* part of a transaction that commits at the switch point */
+		{0x1200, 1, 0x0f00},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < 3; i++)
+	{
+		ResumeInput input =
+			input_at(1, bad[i].commit_lsn, bad[i].seq, bad[i].end_lsn, 0x1800, 0x0f00);
+
+		refuses(&input, "left timeline 1 at 0/1000", "--accept=divergence");
+		assert_non_null(strstr(err.detail, "timeline 3"));
+		input.accepts.gap = input.accepts.other_source = true;
+		refuses(&input, "diverged", "--accept=divergence");
+		input.accepts = (ResumeAccepts){.divergence = true};
+		goes_on(&input, 0x1000, 0, 0x1000, 5);
+		assert_true(plan.start.end_lsn <= 0x1000);
+		assert_true(plan.changed && plan.notes[0].warning);
+		/* accepting the one is not accepting the other */
+		input.slot_confirmed = 0x1400;
+		refuses(&input, "records are missing", "--accept=gap");
+	}
+}
+
+static void
+refuses_an_old_primary(void **state)
+{
+	ResumeInput input = input_at(4, 0x1200, 1, 0x1100, 0x1100, 0x1000);
+
+	(void) state;
+	refuses(&input, "not in the server's history", "--accept=divergence");
+	input.accepts.divergence = true;
+	goes_on(&input, 0, 0, 0x1000, 5);
+}
+
+static void
+refuses_a_server_that_lost_wal(void **state)
+{
+	ResumeInput input = input_at(3, 0x5001, 1, 0x4000, 0x4000, 0x4000);
+
+	(void) state;
+	refuses(&input, "WAL ends before", "--accept=divergence");
+	input.in_recovery = true; /* a standby may lag */
+	goes_on(&input, 0x5001, 1, 0x4000, 4);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lsns_are_read_and_written),
+		cmocka_unit_test(ids_are_ordered),
+		cmocka_unit_test(times_are_rfc_3339),
+		cmocka_unit_test(positions_read_back),
+		cmocka_unit_test(sources_differ_in_each_part),
+		cmocka_unit_test(slots_read_back),
+		cmocka_unit_test(spoilt_slots_are_none),
+		cmocka_unit_test(newer_slot_wins),
+		cmocka_unit_test(histories_are_read),
+		cmocka_unit_test(first_use_starts_at_the_slot),
+		cmocka_unit_test(goes_on_where_it_was),
+		cmocka_unit_test(refuses_a_gap),
+		cmocka_unit_test(refuses_another_source),
+		cmocka_unit_test(follows_a_promotion),
+		cmocka_unit_test(refuses_a_divergence),
+		cmocka_unit_test(refuses_an_old_primary),
+		cmocka_unit_test(refuses_a_server_that_lost_wal),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
