@@ -18,6 +18,7 @@ OBJS = \
 	plugin/cdc_json.o \
 	plugin/cdc_json_time.o \
 	plugin/cdc_jsonb.o \
+	plugin/cdc_mask.o \
 	plugin/cdc_numeric.o \
 	plugin/cdc_options.o \
 	plugin/cdc_output.o \
@@ -28,6 +29,7 @@ OBJS = \
 	plugin/cdc_relation_build.o \
 	plugin/cdc_rule.o \
 	plugin/cdc_settings.o \
+	plugin/cdc_sql.o \
 	plugin/cdc_value.o \
 	plugin/cdc_writer.o
 EXTENSION = cdc_decoder

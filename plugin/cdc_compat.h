@@ -7,11 +7,13 @@
 #define CDC_COMPAT_H
 
 #include "access/attmap.h"
+#include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "nodes/nodes.h"
 #include "replication/logical.h"
 #include "replication/reorderbuffer.h"
 #include "rewrite/rewriteHandler.h"
+#include "utils/acl.h"
 #include "utils/datetime.h"
 #include "utils/timestamp.h"
 
@@ -22,6 +24,17 @@
 #if PG_VERSION_NUM < 150000
 #error "cdc_decoder needs PostgreSQL 15 or newer"
 #endif
+
+/* 16: one function for all kinds of objects. */
+static inline bool
+cdc_owns_relation(Oid relid, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relid, role);
+#else
+	return pg_class_ownercheck(relid, role);
+#endif
+}
 
 /* 16: PGDLLEXPORT makes a symbol visible; before, that was left to the platform's default. */
 #if PG_VERSION_NUM < 160000

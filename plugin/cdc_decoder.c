@@ -86,12 +86,14 @@ prepare(LogicalDecodingContext *ctx)
 	cdc_encoding_init(&decoder->encoding);
 	decoder->encoding.escape = decoder->encoding.convert && ctx->output_writer_private != NULL &&
 							   decoder->options.framing == CDC_FRAMING_LINES;
-	decoder->output.ctx = ctx;
+	decoder->output.ops = &cdc_output_to_consumer;
+	decoder->output.target = ctx;
 	decoder->output.options = &decoder->options;
 	decoder->output.writer.encoding = &decoder->encoding;
 	cdc_recorder_init(&decoder->recorder, &decoder->output, &decoder->settings);
 	decoder->relations =
 		cdc_relation_cache_create(ctx->context, &decoder->encoding, &decoder->settings);
+	decoder->publications = cdc_publications_create(ctx->context);
 	decoder->configuration =
 		AllocSetContextCreate(ctx->context, "cdc_decoder configuration", ALLOCSET_SMALL_SIZES);
 	MemoryContextSwitchTo(caller);
@@ -149,10 +151,9 @@ configure(LogicalDecodingContext *ctx)
 	cdc_options_read(options, pipeline ? pipeline->options : NIL, ctx->output_plugin_options);
 	source = options->source ? options->source : get_database_name(MyDatabaseId);
 	metadata = pipeline ? pipeline->metadata : "";
-	decoder->publications = cdc_publications_create(
-		decoder->configuration, options->publication_names != NIL || pipeline == NULL
-									? options->publication_names
-									: pipeline->publications);
+	cdc_publications_set_names(decoder->publications, options->publication_names == NIL && pipeline
+														  ? pipeline->publications
+														  : options->publication_names);
 	cdc_recorder_configure(&decoder->recorder, source, metadata);
 	cdc_relation_cache_configure(decoder->relations, options, source, metadata, pipeline,
 								 decoder->publications);
@@ -172,7 +173,7 @@ configure_outside(LogicalDecodingContext *ctx)
 	MemoryContext caller = CurrentMemoryContext;
 	bool own_transaction = !IsTransactionState();
 
-	if (decoder->pipeline_name == NULL && decoder->publications != NULL)
+	if (decoder->pipeline_name == NULL && decoder->configured != 0)
 		return;
 	if (own_transaction)
 		StartTransactionCommand();

@@ -45,7 +45,7 @@ put_message_header(CdcOutput *output)
 	memset(header, 0, CDC_MESSAGE_HEADER_SIZE);
 	header[CDC_MESSAGE_AT_VERSION] = CDC_PROTOCOL_VERSION;
 	header[CDC_MESSAGE_AT_FLAGS] = transaction->transactional ? CDC_MESSAGE_TRANSACTIONAL : 0;
-	store32(header + CDC_MESSAGE_AT_TIMELINE, cdc_reader_timeline(output->ctx->reader));
+	store32(header + CDC_MESSAGE_AT_TIMELINE, output->ops->timeline(output));
 	store64(header + CDC_MESSAGE_AT_COMMIT_LSN, transaction->commit_lsn);
 	store64(header + CDC_MESSAGE_AT_END_LSN, transaction->end_lsn);
 	store64(header + CDC_MESSAGE_AT_COMMIT_TIME, transaction->commit_time);
@@ -53,15 +53,44 @@ put_message_header(CdcOutput *output)
 	output->writer.cur += CDC_MESSAGE_HEADER_SIZE;
 }
 
+/*
+ * Straight into the core's buffer.	 It stays ours until OutputPluginWrite(): what the core sends in
+ * between (keepalives, progress) goes through another.
+ */
+static StringInfo
+open_for_consumer(CdcOutput *output)
+{
+	LogicalDecodingContext *ctx = output->target;
+
+	OutputPluginPrepareWrite(ctx, true);
+	return ctx->out;
+}
+
+static void
+send_to_consumer(CdcOutput *output, StringInfo message)
+{
+	OutputPluginWrite(output->target, true);
+	if (message->maxlen > BUFFER_KEPT)
+	{
+		resetStringInfo(message);
+		message->maxlen = BUFFER_KEPT;
+		message->data = repalloc(message->data, BUFFER_KEPT);
+	}
+}
+
+static TimeLineID
+timeline_of_consumer(const CdcOutput *output)
+{
+	return cdc_reader_timeline(((LogicalDecodingContext *) output->target)->reader);
+}
+
+const CdcOutputOps cdc_output_to_consumer = {open_for_consumer, send_to_consumer,
+											 timeline_of_consumer};
+
 static void
 open_message(CdcOutput *output)
 {
-	/*
-	 * Straight into the core's buffer.	 It stays ours until OutputPluginWrite(): what the core sends in
-	 * between (keepalives, progress) goes through another.
-	 */
-	OutputPluginPrepareWrite(output->ctx, true);
-	cdc_writer_attach(&output->writer, output->ctx->out);
+	cdc_writer_attach(&output->writer, output->ops->open(output));
 	output->message_start = cdc_writer_offset(&output->writer);
 	output->open = true;
 	if (cdc_output_has_frames(output))
@@ -71,17 +100,11 @@ open_message(CdcOutput *output)
 static void
 send_message(CdcOutput *output)
 {
-	StringInfo out = output->ctx->out;
+	StringInfo message = output->writer.message;
 
 	cdc_writer_detach(&output->writer);
 	output->open = false;
-	OutputPluginWrite(output->ctx, true);
-	if (out->maxlen > BUFFER_KEPT)
-	{
-		resetStringInfo(out);
-		out->maxlen = BUFFER_KEPT;
-		out->data = repalloc(out->data, BUFFER_KEPT);
-	}
+	output->ops->send(output, message);
 }
 
 static void

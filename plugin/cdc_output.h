@@ -44,16 +44,33 @@ typedef struct CdcFrame
 	Size old_key_len;
 } CdcFrame;
 
-typedef struct CdcOutput
+typedef struct CdcOutput CdcOutput;
+
+/*
+ * Where messages go: each is built in the StringInfo that open() hands out, and is whole when send() is
+ * called.
+ */
+typedef struct CdcOutputOps
 {
-	LogicalDecodingContext *ctx;
+	StringInfo (*open)(CdcOutput *output);
+	void (*send)(CdcOutput *output, StringInfo message);
+	TimeLineID (*timeline)(const CdcOutput *output);
+} CdcOutputOps;
+
+/* To the consumer of a decoding session: target is its LogicalDecodingContext. */
+extern const CdcOutputOps cdc_output_to_consumer;
+
+struct CdcOutput
+{
+	const CdcOutputOps *ops;
+	void *target; /* of the ops' own */
 	const CdcOptions *options;
 	const CdcTransaction *transaction;
 	CdcWriter writer;
 	bool open;          /* a message is being built */
 	bool sent;          /* anything of the transaction has been written */
 	Size message_start; /* where our bytes begin: the walsender's header comes first */
-} CdcOutput;
+};
 
 /* A transaction begins (or the unit that a message outside transactions is). */
 extern void cdc_output_begin(CdcOutput *output, const CdcTransaction *transaction);

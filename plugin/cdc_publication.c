@@ -24,24 +24,58 @@
 
 struct CdcPublications
 {
+	MemoryContext names_context;
 	List *names;
+	bool *warned; /* by name: that it does not exist has been said */
 	bool valid;
 	MemoryContext context; /* of what was read; reset when it is read again */
 	List *found;           /* of Publication * */
-	bool *warned;          /* by name: that it does not exist has been said */
 };
 
 CdcPublications *
-cdc_publications_create(MemoryContext parent, List *names)
+cdc_publications_create(MemoryContext parent)
 {
 	CdcPublications *publications = MemoryContextAllocZero(parent, sizeof(CdcPublications));
 
-	publications->names = names;
-	publications->warned =
-		MemoryContextAllocZero(parent, sizeof(bool) * Max(list_length(names), 1));
+	publications->names_context =
+		AllocSetContextCreate(parent, "cdc_decoder publication names", ALLOCSET_SMALL_SIZES);
 	publications->context =
 		AllocSetContextCreate(parent, "cdc_decoder publications", ALLOCSET_SMALL_SIZES);
 	return publications;
+}
+
+static bool
+same_names(List *a, List *b)
+{
+	ListCell *cell_a;
+	ListCell *cell_b;
+
+	if (list_length(a) != list_length(b))
+		return false;
+	forboth(cell_a, a, cell_b, b)
+	{
+		if (strcmp(lfirst(cell_a), lfirst(cell_b)) != 0)
+			return false;
+	}
+	return true;
+}
+
+void
+cdc_publications_set_names(CdcPublications *publications, List *names)
+{
+	MemoryContext caller;
+	ListCell *cell;
+
+	if (same_names(publications->names, names))
+		return;
+	publications->valid = false;
+	MemoryContextReset(publications->names_context);
+	caller = MemoryContextSwitchTo(publications->names_context);
+	publications->names = NIL;
+	foreach (cell, names)
+		publications->names = lappend(publications->names, pstrdup(lfirst(cell)));
+	publications->warned = palloc0(sizeof(bool) * Max(list_length(names), 1));
+	MemoryContextSwitchTo(caller);
 }
 
 void
@@ -171,6 +205,7 @@ publication_has_kind(const Publication *publication, CdcChangeKind kind)
 	switch (kind)
 	{
 		case CDC_INSERT:
+		case CDC_SNAPSHOT:
 			return actions->pubinsert;
 		case CDC_UPDATE:
 			return actions->pubupdate;

@@ -13,6 +13,7 @@ typedef enum CdcChangeKind
 	CDC_UPDATE,
 	CDC_DELETE,
 	CDC_TRUNCATE,
+	CDC_SNAPSHOT, /* a row as it is: selected as an insert is */
 	CDC_NUM_CHANGE_KINDS,
 } CdcChangeKind;
 
@@ -28,11 +29,14 @@ typedef struct CdcSelection
 	List *filters[CDC_TRUNCATE];
 } CdcSelection;
 
+/* No publications yet, below parent. */
+extern CdcPublications *cdc_publications_create(MemoryContext parent);
+
 /*
- * The publications of these names (char *), below parent; NIL: all relations are selected, whether
+ * The publications that select, by name (char *; copied); NIL: all relations are selected, whether
  * published or not.
  */
-extern CdcPublications *cdc_publications_create(MemoryContext parent, List *names);
+extern void cdc_publications_set_names(CdcPublications *publications, List *names);
 
 /* The catalogs changed: read them again at the next use.  Safe to call at any time. */
 extern void cdc_publications_invalidate(CdcPublications *publications);

@@ -25,10 +25,9 @@ typedef struct Change
 } Change;
 
 static const char change_ops[CDC_NUM_CHANGE_KINDS] = {
-	[CDC_INSERT] = CDC_OP_INSERT,
-	[CDC_UPDATE] = CDC_OP_UPDATE,
-	[CDC_DELETE] = CDC_OP_DELETE,
-	[CDC_TRUNCATE] = CDC_OP_TRUNCATE,
+	[CDC_INSERT] = CDC_OP_INSERT,     [CDC_UPDATE] = CDC_OP_UPDATE,
+	[CDC_DELETE] = CDC_OP_DELETE,     [CDC_TRUNCATE] = CDC_OP_TRUNCATE,
+	[CDC_SNAPSHOT] = CDC_OP_SNAPSHOT,
 };
 
 void
@@ -314,7 +313,7 @@ image_matches(CdcExpression *filter, const CdcImage *image)
 bool
 cdc_recorder_filter(CdcRecorder *recorder, const CdcRelation *relation, CdcChangeKind *kind)
 {
-	CdcExpression *filter = relation->filters[*kind];
+	CdcExpression *filter = relation->filters[*kind == CDC_SNAPSHOT ? CDC_INSERT : *kind];
 	CdcImage *before = &recorder->before;
 	CdcImage *after = &recorder->after;
 	ErrorContextCallback context = {.previous = error_context_stack,

@@ -127,6 +127,7 @@ cache_clear(CdcRelationCache *cache)
 	cache->related = NIL;
 	cache->last_number = 0;
 	cache->bytes = 0;
+	cache->generation++; /* what was watched is forgotten, too */
 	live_cache = cache;
 }
 
@@ -139,6 +140,7 @@ cdc_relation_cache_create(MemoryContext parent, CdcEncoding *encoding, CdcSettin
 	cache->context = AllocSetContextCreate(parent, "cdc_decoder relations", ALLOCSET_DEFAULT_SIZES);
 	cache->builder.encoding = encoding;
 	cache->builder.settings = settings;
+	cache->generation = 1; /* 0 is never */
 	callback->func = forget_live_cache;
 	callback->arg = cache;
 	MemoryContextRegisterResetCallback(parent, callback);

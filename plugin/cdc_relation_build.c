@@ -336,10 +336,8 @@ static void
 build_heads(Build *build)
 {
 	static const char *const ops[CDC_NUM_CHANGE_KINDS] = {
-		[CDC_INSERT] = "insert",
-		[CDC_UPDATE] = "update",
-		[CDC_DELETE] = "delete",
-		[CDC_TRUNCATE] = "truncate",
+		[CDC_INSERT] = "insert",     [CDC_UPDATE] = "update",     [CDC_DELETE] = "delete",
+		[CDC_TRUNCATE] = "truncate", [CDC_SNAPSHOT] = "snapshot",
 	};
 	CdcEncoding *encoding = build->types.encoding;
 	const char *schema = get_namespace_name(RelationGetNamespace(build->published));

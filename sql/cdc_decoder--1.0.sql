@@ -3,4 +3,266 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION cdc_decoder" to load this file. \quit
 
-COMMENT ON SCHEMA @extschema@ IS 'cdc_decoder: change data capture';
+COMMENT ON SCHEMA @extschema@ IS 'cdc_decoder: pipelines of rules for change data capture';
+GRANT USAGE ON SCHEMA @extschema@ TO PUBLIC;
+
+-- Pipelines and their rules.  User catalog tables: the decoder reads them as of the change that it
+-- decodes, by a scan of the heap only, so nothing in them may be toasted (a row must fit a page).
+-- plugin/cdc_pipeline.c knows the order of their columns.
+CREATE TABLE @extschema@.pipeline (
+	pipeline name PRIMARY KEY,
+	publications name[] NOT NULL,
+	options jsonb NOT NULL CHECK (jsonb_typeof(options) = 'object'),
+	metadata jsonb NOT NULL CHECK (jsonb_typeof(metadata) = 'object'),
+	dropped boolean NOT NULL,
+	owner regrole NOT NULL
+) WITH (user_catalog_table = true);
+ALTER TABLE @extschema@.pipeline
+	ALTER COLUMN publications SET STORAGE PLAIN,
+	ALTER COLUMN options SET STORAGE PLAIN,
+	ALTER COLUMN metadata SET STORAGE PLAIN;
+
+CREATE TABLE @extschema@.rule (
+	pipeline name NOT NULL,
+	relation regclass NOT NULL,
+	kind text NOT NULL CHECK (kind IN ('column', 'drop', 'rename', 'key', 'target', 'delete')),
+	member text NOT NULL,
+	definition text NOT NULL,
+	PRIMARY KEY (pipeline, relation, kind, member)
+) WITH (user_catalog_table = true);
+ALTER TABLE @extschema@.rule
+	ALTER COLUMN kind SET STORAGE PLAIN,
+	ALTER COLUMN member SET STORAGE PLAIN,
+	ALTER COLUMN definition SET STORAGE PLAIN;
+
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.pipeline', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.rule', '');
+
+-- Running decoders hear of a change where its transaction committed, by an invalidation in the WAL.
+CREATE FUNCTION @extschema@.rules_changed() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'cdc_rules_changed';
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.pipeline
+	FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.rules_changed();
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.rule
+	FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.rules_changed();
+
+-- Masks for expressions
+CREATE FUNCTION @extschema@.mask_hash(value text, salt text) RETURNS text
+	LANGUAGE c IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT
+	AS 'MODULE_PATHNAME', 'cdc_mask_hash';
+COMMENT ON FUNCTION @extschema@.mask_hash(text, text) IS
+	'HMAC-SHA256 of the value under the salt, in hex: equal values stay equal, and cannot be read back';
+CREATE FUNCTION @extschema@.mask_partial(value text, keep_left integer, keep_right integer) RETURNS text
+	LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT
+	AS 'MODULE_PATHNAME', 'cdc_mask_partial';
+COMMENT ON FUNCTION @extschema@.mask_partial(text, integer, integer) IS
+	'the value with all but its first and last characters replaced by *';
+CREATE FUNCTION @extschema@.redact(value text) RETURNS text
+	LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT
+	AS 'MODULE_PATHNAME', 'cdc_redact';
+COMMENT ON FUNCTION @extschema@.redact(text) IS
+	'[redacted], whatever the value, or NULL for NULL';
+
+-- Checks, in C: they look at who calls, through the SECURITY DEFINER functions below
+CREATE FUNCTION @extschema@.require_owner(relation regclass) RETURNS void
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cdc_require_owner';
+CREATE FUNCTION @extschema@.require_member(role regrole) RETURNS void
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cdc_require_member';
+CREATE FUNCTION @extschema@.caller() RETURNS regrole
+	LANGUAGE c AS 'MODULE_PATHNAME', 'cdc_caller';
+CREATE FUNCTION @extschema@.normalize_expression(relation regclass, expression text) RETURNS text
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cdc_normalize_expression';
+CREATE FUNCTION @extschema@.check_pipeline(pipeline name) RETURNS void
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cdc_check_pipeline';
+CREATE FUNCTION @extschema@.check_relation(pipeline name, relation regclass) RETURNS void
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cdc_check_relation';
+
+CREATE FUNCTION @extschema@.require_pipeline(pipeline name) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM @extschema@.pipeline p
+				   WHERE p.pipeline = require_pipeline.pipeline AND NOT p.dropped) THEN
+		RAISE EXCEPTION 'pipeline "%" does not exist', pipeline
+			USING ERRCODE = 'undefined_object',
+				  HINT = 'Make it with cdc.create_pipeline(); the view cdc.pipelines lists those there are.';
+	END IF;
+END $$;
+
+CREATE FUNCTION @extschema@.create_pipeline(pipeline name, publications name[] DEFAULT '{}',
+											options jsonb DEFAULT '{}') RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF pipeline IS NULL OR publications IS NULL OR options IS NULL THEN
+		RAISE EXCEPTION 'pipeline, publications and options must not be NULL'
+			USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	DELETE FROM @extschema@.pipeline p WHERE p.pipeline = create_pipeline.pipeline AND p.dropped;
+	IF EXISTS (SELECT FROM @extschema@.pipeline p WHERE p.pipeline = create_pipeline.pipeline) THEN
+		RAISE EXCEPTION 'pipeline "%" already exists', pipeline USING ERRCODE = 'duplicate_object';
+	END IF;
+	INSERT INTO @extschema@.pipeline
+		VALUES (pipeline, publications, options, '{}', false, @extschema@.caller());
+	PERFORM @extschema@.check_pipeline(pipeline);
+END $$;
+
+-- The row stays, so that decoding past this place can tell a dropped pipeline from one not made yet.
+CREATE FUNCTION @extschema@.drop_pipeline(pipeline name) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM @extschema@.require_pipeline(pipeline);
+	PERFORM @extschema@.require_member(p.owner) FROM @extschema@.pipeline p
+		WHERE p.pipeline = drop_pipeline.pipeline;
+	DELETE FROM @extschema@.rule r WHERE r.pipeline = drop_pipeline.pipeline;
+	UPDATE @extschema@.pipeline p SET dropped = true WHERE p.pipeline = drop_pipeline.pipeline;
+END $$;
+
+CREATE FUNCTION @extschema@.set_metadata(pipeline name, members jsonb) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	taken text;
+BEGIN
+	PERFORM @extschema@.require_pipeline(pipeline);
+	PERFORM @extschema@.require_member(p.owner) FROM @extschema@.pipeline p
+		WHERE p.pipeline = set_metadata.pipeline;
+	IF members IS NULL OR jsonb_typeof(members) <> 'object' THEN
+		RAISE EXCEPTION 'members must be a JSON object, such as {"region": "eu"}'
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	SELECT key INTO taken FROM jsonb_object_keys(members) key
+		WHERE key IN ('op', 'source', 'schema', 'table', 'commit_lsn', 'seq', 'part', 'xid', 'ts', 'key',
+					  'before', 'after', 'unchanged', 'errors', 'oversized', 'replaced', 'transactional',
+					  'prefix', 'content', 'content_base64') LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'member "%" is one that records have by themselves', taken
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Choose another name.';
+	END IF;
+	UPDATE @extschema@.pipeline p SET metadata = members WHERE p.pipeline = set_metadata.pipeline;
+	PERFORM @extschema@.check_pipeline(pipeline);
+END $$;
+
+-- All rules come through here.
+CREATE FUNCTION @extschema@.put_rule(pipeline name, relation regclass, kind text, member text,
+									 definition text) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF pipeline IS NULL OR relation IS NULL OR member IS NULL OR definition IS NULL THEN
+		RAISE EXCEPTION 'no argument of a rule may be NULL' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	PERFORM @extschema@.require_pipeline(pipeline);
+	PERFORM @extschema@.require_owner(relation);
+	IF octet_length(definition) + octet_length(member) > 7000 THEN
+		RAISE EXCEPTION 'the rule is too long: % bytes', octet_length(definition) + octet_length(member)
+			USING ERRCODE = 'program_limit_exceeded', HINT = 'At most 7000 bytes are allowed.';
+	END IF;
+	DELETE FROM @extschema@.rule r WHERE r.pipeline = put_rule.pipeline
+		AND r.relation = put_rule.relation AND r.kind = put_rule.kind AND r.member = put_rule.member;
+	INSERT INTO @extschema@.rule VALUES (pipeline, relation, kind, member, definition);
+	PERFORM @extschema@.check_relation(pipeline, relation);
+END $$;
+
+CREATE FUNCTION @extschema@.require_column(relation regclass, column_name name) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = column_name
+				   AND a.attnum > 0 AND NOT a.attisdropped) THEN
+		RAISE EXCEPTION 'column "%" of relation % does not exist', column_name, relation
+			USING ERRCODE = 'undefined_column';
+	END IF;
+END $$;
+
+CREATE FUNCTION @extschema@.set_column(pipeline name, relation regclass, member text, expression text)
+	RETURNS void LANGUAGE sql AS $$
+	SELECT @extschema@.put_rule(pipeline, relation, 'column', member,
+								@extschema@.normalize_expression(relation, expression))
+$$;
+
+CREATE FUNCTION @extschema@.drop_column(pipeline name, relation regclass, column_name name)
+	RETURNS void LANGUAGE sql AS $$
+	SELECT @extschema@.require_column(relation, column_name);
+	SELECT @extschema@.put_rule(pipeline, relation, 'drop', column_name, '')
+$$;
+
+CREATE FUNCTION @extschema@.rename_column(pipeline name, relation regclass, column_name name, member text)
+	RETURNS void LANGUAGE sql AS $$
+	SELECT @extschema@.require_column(relation, column_name);
+	SELECT @extschema@.put_rule(pipeline, relation, 'rename', column_name, member)
+$$;
+
+CREATE FUNCTION @extschema@.set_key(pipeline name, relation regclass, columns name[])
+	RETURNS void LANGUAGE sql AS $$
+	SELECT @extschema@.put_rule(pipeline, relation, 'key', '',
+		(SELECT pg_catalog.string_agg(pg_catalog.quote_ident(c), ',') FROM pg_catalog.unnest(columns) c))
+$$;
+
+CREATE FUNCTION @extschema@.set_target(pipeline name, relation regclass, template text)
+	RETURNS void LANGUAGE sql AS $$
+	SELECT @extschema@.put_rule(pipeline, relation, 'target', '', template)
+$$;
+
+CREATE FUNCTION @extschema@.set_delete(pipeline name, relation regclass, mode text)
+	RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF mode IS NULL OR mode NOT IN ('full', 'key') THEN
+		RAISE EXCEPTION 'invalid mode of deletes: "%"', mode
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Allowed: full or key.';
+	END IF;
+	PERFORM @extschema@.put_rule(pipeline, relation, 'delete', '', mode);
+END $$;
+
+CREATE FUNCTION @extschema@.remove_rule(pipeline name, relation regclass, kind text, member text DEFAULT '')
+	RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM @extschema@.require_pipeline(pipeline);
+	PERFORM @extschema@.require_owner(relation);
+	DELETE FROM @extschema@.rule r WHERE r.pipeline = remove_rule.pipeline
+		AND r.relation = remove_rule.relation AND r.kind = remove_rule.kind
+		AND r.member = remove_rule.member;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'pipeline "%" has no rule "%" for member "%" of %', pipeline, kind, member, relation
+			USING ERRCODE = 'undefined_object', HINT = 'The view cdc.rules lists those there are.';
+	END IF;
+	PERFORM @extschema@.check_relation(pipeline, relation);
+END $$;
+
+CREATE FUNCTION @extschema@.preview(pipeline name, relation regclass, max_rows integer DEFAULT 10)
+	RETURNS SETOF json LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cdc_preview';
+
+CREATE VIEW @extschema@.pipelines WITH (security_barrier) AS
+	SELECT pipeline, publications, options, metadata, owner FROM @extschema@.pipeline WHERE NOT dropped;
+GRANT SELECT ON @extschema@.pipelines TO PUBLIC;
+
+-- Rules may hold the salts of masks: shown to those who may make them.
+CREATE VIEW @extschema@.rules WITH (security_barrier) AS
+	SELECT r.pipeline, r.relation, r.kind, r.member, r.definition
+	FROM @extschema@.rule r JOIN pg_catalog.pg_class c ON c.oid = r.relation
+	WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE');
+GRANT SELECT ON @extschema@.rules TO PUBLIC;
+
+-- Dropping a table drops its rules; a change that breaks a rule is refused where it is made.
+CREATE FUNCTION @extschema@.relations_dropped() RETURNS event_trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF to_regclass('@extschema@.rule') IS NULL THEN
+		RETURN; -- the extension itself is being dropped
+	END IF;
+	DELETE FROM @extschema@.rule r USING pg_event_trigger_dropped_objects() d
+		WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND r.relation = d.objid;
+END $$;
+CREATE EVENT TRIGGER cdc_relations_dropped ON sql_drop
+	EXECUTE FUNCTION @extschema@.relations_dropped();
+
+CREATE FUNCTION @extschema@.relations_altered() RETURNS event_trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM @extschema@.check_relation(r.pipeline, r.relation)
+		FROM (SELECT DISTINCT r.pipeline, r.relation FROM @extschema@.rule r
+			  JOIN pg_event_trigger_ddl_commands() c
+				ON c.classid = 'pg_class'::regclass AND c.objid = r.relation) r;
+END $$;
+CREATE EVENT TRIGGER cdc_relations_altered ON ddl_command_end WHEN TAG IN ('ALTER TABLE')
+	EXECUTE FUNCTION @extschema@.relations_altered();
+
+-- What is only called by the functions above is not for everyone.
+REVOKE ALL ON FUNCTION @extschema@.create_pipeline(name, name[], jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.rules_changed() FROM PUBLIC;
