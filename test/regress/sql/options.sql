@@ -209,6 +209,20 @@ SELECT brief('message_prefixes', ',');
 SELECT brief('message_prefixes', 'a,,b');
 SELECT brief('message_prefixes', 'a,');
 
+-- publication_names, as PostgreSQL reads lists of names
+SELECT brief('publication_names', 'a');
+SELECT brief('publication_names', ' A , "B c", "d""e" ');
+\set VERBOSITY default
+SELECT brief('publication_names', '');
+\set VERBOSITY terse
+SELECT brief('publication_names', ' ');
+SELECT brief('publication_names', ',');
+SELECT brief('publication_names', 'a,');
+SELECT brief('publication_names', 'a,,b');
+SELECT brief('publication_names', 'a b');
+SELECT brief('publication_names', '"a');
+SELECT brief('publication_names', '""');
+
 -- An option is given once, whatever it says the second time.
 \set VERBOSITY default
 SELECT brief('protocol_version', '1', 'protocol_version', '1');
@@ -227,6 +241,7 @@ SELECT brief('transaction_records', 'on', 'transaction_records', 'off');
 SELECT brief('messages', 'on', 'messages', 'off');
 SELECT brief('message_prefixes', 'a', 'message_prefixes', 'b');
 SELECT brief('max_record_bytes', '1048576', 'max_record_bytes', '2097152');
+SELECT brief('publication_names', 'a', 'publication_names', 'b');
 
 -- The first mistake is the one that is told.
 SELECT brief('delete', 'none', 'no_such_option', '1');
@@ -239,12 +254,15 @@ SELECT brief('delete', NULL);
 -- The slot is created whatever its options would be, which come with each use of it: so after all
 -- these errors it is as good as before.
 CREATE TABLE options_t (id int PRIMARY KEY);
+CREATE PUBLICATION "Options" FOR TABLE options_t;
+SELECT skip();
 INSERT INTO options_t VALUES (1);
 SELECT brief('protocol_version', '2');
 SELECT brief('protocol_version', '1', 'format', 'cdc', 'framing', 'lines', 'batch_bytes', '0',
 	'source', 'here', 'delete', 'full', 'numeric', 'string', 'bigint', 'number', 'binary', 'hex',
 	'generated_columns', 'all', 'origin', 'any', 'transaction_records', 'off', 'messages', 'on',
-	'message_prefixes', '*', 'max_record_bytes', '67108864');
+	'message_prefixes', '*', 'max_record_bytes', '67108864', 'publication_names', '"Options"');
+DROP PUBLICATION "Options";
 DROP TABLE options_t;
 
 -- Without a value, as only the replication protocol can say it: a boolean's name alone turns it on.
@@ -265,6 +283,7 @@ START_REPLICATION SLOT cdc LOGICAL 0/0 ("generated_columns");
 START_REPLICATION SLOT cdc LOGICAL 0/0 ("origin");
 START_REPLICATION SLOT cdc LOGICAL 0/0 ("message_prefixes");
 START_REPLICATION SLOT cdc LOGICAL 0/0 ("max_record_bytes");
+START_REPLICATION SLOT cdc LOGICAL 0/0 ("publication_names");
 START_REPLICATION SLOT cdc LOGICAL 0/0 ("no_such_option");
 START_REPLICATION SLOT cdc LOGICAL 0/0 ("transaction_records", "messages", "transaction_records");
 \c -reuse-previous=on replication=false

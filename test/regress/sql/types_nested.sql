@@ -58,7 +58,8 @@ ALTER TABLE part RENAME name TO title;
 UPDATE whole SET id = 5 WHERE id = 2;
 SELECT r::json->>'after' FROM brief() AS r;
 
--- Domains over anything are written as what they are over.
+-- Domains over anything are written as what they are over; but an array of arrays, which only a domain makes possible,
+-- has text for elements: nested, it would be an array of two dimensions.
 CREATE DOMAIN d_int AS int CHECK (VALUE > 0);
 CREATE DOMAIN d_d_int AS d_int NOT NULL;
 CREATE DOMAIN d_text AS text CHECK (VALUE <> 'bad');
@@ -73,18 +74,18 @@ CREATE DOMAIN d_ts AS timestamptz;
 CREATE DOMAIN d_rows AS inner_row[];
 CREATE TYPE of_domains AS (a d_int, b d_array, c d_row);
 CREATE TABLE domains (a d_int, b d_d_int, c d_text, d d_numeric, e d_array, f d_row, g d_jsonb, h d_bytea, i d_range,
-	j d_ts, k d_rows, l d_int[], m d_row[], n of_domains);
+	j d_ts, k d_rows, l d_int[], m d_row[], n of_domains, o d_array[]);
 INSERT INTO domains VALUES
 	(1, 2, 't', 1.5, '{1,NULL}', ROW(1, 'x', NULL), '{"a":1}', '\x01', '[1,2)', '2026-01-31 00:00+00',
-	 ARRAY[ROW(1, 'x', NULL)]::inner_row[], '{1,2}', ARRAY[ROW(1, 'y', NULL)]::d_row[], ROW(1, '{1}', ROW(1, 'z', NULL))),
-	(NULL, 1, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+	 ARRAY[ROW(1, 'x', NULL)]::inner_row[], '{1,2}', ARRAY[ROW(1, 'y', NULL)]::d_row[],  ROW(1, '{1}', ROW(1, 'z', NULL)),
+	 ARRAY['{1,2}', '{3,NULL}', NULL]::d_array[]),
+	(NULL, 1, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
 SELECT * FROM round_trip('domains');
 SELECT r::json->>'after' FROM brief() AS r;
 
--- An array of arrays that are elements by a domain is the one nesting that jsonb_populate_record() does not read.
-ALTER TABLE domains ADD o d_json, ADD p d_array[];
-INSERT INTO domains (b, o, p) VALUES (1, '{"a" : 1}', ARRAY['{1,2}', '{3}']::d_array[]);
-SELECT r::json->'after'->>'o', r::json->'after'->>'p' FROM brief() AS r;
+ALTER TABLE domains ADD p d_json;
+INSERT INTO domains (b, p) VALUES (1, '{"a" : 1}');
+SELECT r::json->'after'->>'p' FROM brief() AS r;
 
 -- Enums, and ranges made by users: over anything, also over a composite.
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'very "happy"', 'glücklich', '');
