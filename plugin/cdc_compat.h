@@ -42,6 +42,11 @@ cdc_owns_relation(Oid relid, Oid role)
 #define PGDLLEXPORT __attribute__((visibility("default")))
 #endif
 
+/* A function for SQL: 16's PG_FUNCTION_INFO_V1 exports it by itself. */
+#define CDC_SQL_FUNCTION(name)                                                                     \
+	extern PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);                                               \
+	PG_FUNCTION_INFO_V1(name)
+
 /* 17: a change holds plain HeapTuples, before a ReorderBufferTupleBuf around each. */
 #if PG_VERSION_NUM >= 170000
 #define cdc_change_tuple(buffer) (buffer)

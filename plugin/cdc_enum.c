@@ -20,7 +20,8 @@ typedef struct Label
 {
 	Oid value;
 	int len;
-	char *text; /* "label", with its quotes */
+	char *text;      /* "label", with its quotes */
+	uint64 replaced; /* bytes of it that could not be converted to UTF-8 */
 } Label;
 
 struct CdcEnum
@@ -42,6 +43,7 @@ compare_labels(const void *a, const void *b)
 static void
 add_label(CdcEnum *labels, Form_pg_enum row, CdcEncoding *encoding)
 {
+	uint64 replaced_before = encoding->replaced;
 	StringInfoData text;
 	CdcWriter writer = {.encoding = encoding};
 
@@ -54,7 +56,9 @@ add_label(CdcEnum *labels, Form_pg_enum row, CdcEncoding *encoding)
 	cdc_writer_attach(&writer, &text);
 	cdc_put_string(&writer, NameStr(row->enumlabel), strlen(NameStr(row->enumlabel)));
 	cdc_writer_detach(&writer);
-	labels->labels[labels->count++] = (Label){row->oid, text.len, pnstrdup(text.data, text.len)};
+	labels->labels[labels->count++] = (Label){row->oid, text.len, pnstrdup(text.data, text.len),
+											  encoding->replaced - replaced_before};
+	encoding->replaced = replaced_before;
 	pfree(text.data);
 }
 
@@ -89,6 +93,7 @@ cdc_put_enum(CdcWriter *writer, const CdcEnum *labels, Oid value)
 
 	if (label == NULL)
 		return false;
+	writer->encoding->replaced += label->replaced;
 	cdc_put_short(writer, label->text, label->len);
 	return true;
 }

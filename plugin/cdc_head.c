@@ -12,6 +12,7 @@ cdc_head_make(const char *op, const char *source, const char *metadata, const ch
 			  const char *table, CdcEncoding *encoding)
 {
 	CdcWriter writer = {.encoding = encoding};
+	uint64 replaced_before = encoding->replaced;
 	StringInfoData text;
 	CdcHead head;
 
@@ -34,6 +35,8 @@ cdc_head_make(const char *op, const char *source, const char *metadata, const ch
 	/* heads live long: without the room that is left over */
 	head.text = pnstrdup(text.data, text.len);
 	head.len = text.len;
+	head.replaced = encoding->replaced - replaced_before;
+	encoding->replaced = replaced_before;
 	pfree(text.data);
 	return head;
 }

@@ -11,6 +11,7 @@ typedef struct CdcHead
 {
 	char *text;
 	int len;
+	uint64 replaced; /* bytes in it that could not be converted to UTF-8 */
 } CdcHead;
 
 /*

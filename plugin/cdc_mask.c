@@ -12,9 +12,9 @@
 
 #include "cdc_compat.h"
 
-PG_FUNCTION_INFO_V1(cdc_mask_hash);
-PG_FUNCTION_INFO_V1(cdc_mask_partial);
-PG_FUNCTION_INFO_V1(cdc_redact);
+CDC_SQL_FUNCTION(cdc_mask_hash);
+CDC_SQL_FUNCTION(cdc_mask_partial);
+CDC_SQL_FUNCTION(cdc_redact);
 
 /* HMAC-SHA256 (RFC 2104) of a text under a salt, in hex. */
 Datum

@@ -28,8 +28,7 @@ enum
 	PIPELINE_PUBLICATIONS,
 	PIPELINE_OPTIONS,
 	PIPELINE_METADATA,
-	PIPELINE_DROPPED,
-	PIPELINE_COLUMNS
+	PIPELINE_DROPPED
 };
 enum
 {
@@ -37,8 +36,7 @@ enum
 	RULE_RELATION,
 	RULE_KIND,
 	RULE_MEMBER,
-	RULE_DEFINITION,
-	RULE_COLUMNS
+	RULE_DEFINITION
 };
 
 const char *const cdc_rule_kind_names[CDC_NUM_RULE_KINDS] = {
@@ -122,14 +120,14 @@ static CdcPipeline *
 read_pipeline_row(Relation table, const char *name)
 {
 	SysScanDesc scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
+	int natts = RelationGetNumberOfAttributes(table);
+	Datum *values = palloc(sizeof(Datum) * natts);
+	bool *nulls = palloc(sizeof(bool) * natts);
 	CdcPipeline *pipeline = NULL;
 	HeapTuple tuple;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		Datum values[PIPELINE_COLUMNS];
-		bool nulls[PIPELINE_COLUMNS];
-
 		heap_deform_tuple(tuple, RelationGetDescr(table), values, nulls);
 		if (strcmp(NameStr(*DatumGetName(values[PIPELINE_NAME])), name) != 0)
 			continue;
@@ -174,13 +172,14 @@ static List *
 read_rule_rows(Relation table, const char *name)
 {
 	SysScanDesc scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
+	int natts = RelationGetNumberOfAttributes(table);
+	Datum *values = palloc(sizeof(Datum) * natts);
+	bool *nulls = palloc(sizeof(bool) * natts);
 	List *rules = NIL;
 	HeapTuple tuple;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		Datum values[RULE_COLUMNS];
-		bool nulls[RULE_COLUMNS];
 		CdcRule *rule;
 
 		heap_deform_tuple(tuple, RelationGetDescr(table), values, nulls);

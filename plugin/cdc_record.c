@@ -472,7 +472,7 @@ put_change(CdcRecorder *recorder, Change *change, bool omitting)
 	}
 	if (unlikely(after->any_missing || recorder->any_failed || omitting))
 		put_exceptions(recorder, relation, omitting);
-	put_end(writer, relation->replaced);
+	put_end(writer, relation->heads[change->kind].replaced + relation->replaced);
 }
 
 /* How long the column's values are in the record, each image counted once. */
@@ -536,10 +536,10 @@ put_shorter_change(CdcRecorder *recorder, Change *change)
 	qsort(sizes, relation->ncolumns, sizeof(ColumnSize), compare_column_sizes);
 	for (int i = 0; i < relation->ncolumns; i++)
 	{
-		/* its name moves to the list; what the key saves besides is not even counted */
+		/* its name moves to the list; what a key saves besides shows when it is tried */
 		sizes[i].column->omitted = true;
 		size -= Min(sizes[i].size, size);
-		if (size > limit && i + 1 < relation->ncolumns)
+		if (size > limit && i + 1 < relation->ncolumns && !sizes[i].column->logged)
 			continue;
 		cdc_writer_restart_record(writer);
 		put_change(recorder, change, true);
@@ -634,7 +634,7 @@ cdc_record_truncate(CdcRecorder *recorder, CdcRelation *relation, uint64 seq)
 	output->writer.encoding->replaced = 0;
 	cdc_output_start_record(output, &frame);
 	put_start(recorder, &relation->heads[CDC_TRUNCATE], seq, 0);
-	put_end(&output->writer, relation->replaced);
+	put_end(&output->writer, relation->heads[CDC_TRUNCATE].replaced);
 	cdc_output_end_payload(output, &frame);
 	cdc_output_end_record(output, &frame);
 }
@@ -653,7 +653,7 @@ put_message(CdcRecorder *recorder, const char *prefix, const char *content, Size
 {
 	CdcWriter *writer = &recorder->output->writer;
 
-	writer->encoding->replaced = 0;
+	writer->encoding->replaced = recorder->message_head.replaced;
 	put_start(recorder, &recorder->message_head, seq, 0);
 	if (recorder->transaction->transactional)
 		cdc_put_literal(writer, ",\"transactional\":true");
@@ -710,7 +710,7 @@ cdc_record_begin(CdcRecorder *recorder)
 	output->writer.encoding->replaced = 0;
 	cdc_output_start_record(output, &frame);
 	put_start(recorder, &recorder->begin_head, frame.seq, frame.part);
-	put_end(&output->writer, 0);
+	put_end(&output->writer, recorder->begin_head.replaced);
 	cdc_output_end_payload(output, &frame);
 	cdc_output_end_record(output, &frame);
 }
@@ -729,7 +729,7 @@ cdc_record_commit(CdcRecorder *recorder, uint64 seq)
 	if (record)
 	{
 		put_start(recorder, &recorder->commit_head, seq, 0);
-		put_end(&output->writer, 0);
+		put_end(&output->writer, recorder->commit_head.replaced);
 	}
 	cdc_output_end_payload(output, &frame);
 	cdc_output_end_record(output, &frame);

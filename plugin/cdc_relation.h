@@ -61,7 +61,7 @@ typedef struct CdcRelation
 	char *table;
 	char *target; /* "": named by the sink */
 	CdcHead heads[CDC_NUM_CHANGE_KINDS];
-	uint64 replaced; /* bytes of its names that could not be converted to UTF-8 */
+	uint64 replaced; /* bytes of the members' names that could not be converted to UTF-8 */
 
 	/* the cache's own */
 	uint32 number;  /* in frames; from 1 */

@@ -370,7 +370,9 @@ build_records(Build *build)
 	by_attnum =
 		palloc0(sizeof(CdcColumn *) * Max(RelationGetNumberOfAttributes(build->published), 1));
 	build_varlenas(build);
+	build->types.encoding->replaced = 0;
 	build_columns(build, by_attnum);
+	build->built->replaced = build->types.encoding->replaced;
 	build_key(build, by_attnum);
 	build_filters(build);
 	build_heads(build);
@@ -414,7 +416,6 @@ is_own_table(Relation relation)
 void
 cdc_relation_build(CdcRelation *built, Relation relation, CdcRelationBuilder *builder)
 {
-	uint64 replaced_before = builder->encoding->replaced;
 	CdcSelection selection;
 	Build build = {
 		.builder = builder, .built = built, .relation = relation, .selection = &selection};
@@ -438,6 +439,4 @@ cdc_relation_build(CdcRelation *built, Relation relation, CdcRelationBuilder *bu
 	if (built->selected[CDC_INSERT] || built->selected[CDC_UPDATE] || built->selected[CDC_DELETE] ||
 		built->selected[CDC_TRUNCATE])
 		build_published(&build);
-	built->replaced = builder->encoding->replaced - replaced_before;
-	builder->encoding->replaced = replaced_before;
 }

@@ -33,14 +33,14 @@
 #include "cdc_relation.h"
 #include "cdc_rule.h"
 
-PG_FUNCTION_INFO_V1(cdc_rules_changed);
-PG_FUNCTION_INFO_V1(cdc_caller);
-PG_FUNCTION_INFO_V1(cdc_require_owner);
-PG_FUNCTION_INFO_V1(cdc_require_member);
-PG_FUNCTION_INFO_V1(cdc_normalize_expression);
-PG_FUNCTION_INFO_V1(cdc_check_pipeline);
-PG_FUNCTION_INFO_V1(cdc_check_relation);
-PG_FUNCTION_INFO_V1(cdc_preview);
+CDC_SQL_FUNCTION(cdc_rules_changed);
+CDC_SQL_FUNCTION(cdc_caller);
+CDC_SQL_FUNCTION(cdc_require_owner);
+CDC_SQL_FUNCTION(cdc_require_member);
+CDC_SQL_FUNCTION(cdc_normalize_expression);
+CDC_SQL_FUNCTION(cdc_check_pipeline);
+CDC_SQL_FUNCTION(cdc_check_relation);
+CDC_SQL_FUNCTION(cdc_preview);
 
 /* Trigger on the tables of pipelines and rules: those who watch them hear of it, decoders too. */
 Datum
@@ -270,12 +270,12 @@ static int
 preview_table(Session *session, Relation relation, int max_rows)
 {
 	TableScanDesc scan = table_beginscan(relation, GetActiveSnapshot(), 0, NULL);
+	TupleTableSlot *slot = table_slot_create(relation, NULL);
 	CdcRelation *known = cdc_relation_get(session->relations, relation);
 	MemoryContext row_context =
 		AllocSetContextCreate(session->context, "cdc_decoder row", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(row_context);
 	TupleDesc desc = RelationGetDescr(relation);
-	TupleTableSlot *slot = table_slot_create(relation, NULL);
 	int rows = 0;
 
 	while (rows < max_rows && table_scan_getnextslot(scan, ForwardScanDirection, slot))
