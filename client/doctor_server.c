@@ -164,6 +164,13 @@ check_plugin_libraries(Doctor *doctor)
 				   "this minor release does not limit output plugins (no %s)", check);
 		return;
 	}
+	if (!libraries.readable)
+	{
+		doctor_say(doctor, DOCTOR_OK, check,
+				   "%s cannot be read by this role; that the library loads says that it is listed",
+				   check);
+		return;
+	}
 	if (libraries.listed)
 	{
 		doctor_say(doctor, DOCTOR_OK, check, "%s lists " PGCONN_PLUGIN, check);

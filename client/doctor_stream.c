@@ -83,7 +83,14 @@ check_plugin(Doctor *doctor)
 				   "library " PGCONN_PLUGIN " was not tried: first mend what is said above");
 	else if (slot_probe_plugin(doctor->replication, doctor->options->dbname, doctor->interrupted,
 							   waiting, sizeof(waiting), &err) != CDC_OK)
-		doctor_say_error(doctor, "plugin", &err);
+	{
+		/* The stream's own slot exists, else this would have been said before. */
+		if (strcmp(err.sqlstate, "53400") == 0)
+			doctor_say(doctor, DOCTOR_WARN, "plugin",
+					   "library " PGCONN_PLUGIN " was not tried: no slot is free to try it with");
+		else
+			doctor_say_error(doctor, "plugin", &err);
+	}
 	else
 	{
 		doctor_say(doctor, DOCTOR_OK, "plugin", "library " PGCONN_PLUGIN " loads");

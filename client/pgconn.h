@@ -72,12 +72,14 @@ extern CdcStatus pgconn_identify(PGconn *conn, ServerIdentity *identity,
 /*
  * Reads output_plugin_libraries, which limits what may be used as an output plugin (in the minor
  * releases from 15.19, 16.15, 17.11 and 18.6 on).  command adds our plugin and keeps what is
- * listed; it is empty where there is nothing to add.
+ * listed; it is empty where there is nothing to add.  For who may not read the list it is a
+ * query for psql, which makes and runs the command.
  */
 typedef struct PluginLibraries
 {
-	bool known;  /* the server has the parameter */
-	bool listed; /* our plugin may be used */
+	bool known;    /* the server has the parameter */
+	bool readable; /* by this role: it takes pg_read_all_settings */
+	bool listed;   /* our plugin may be used; true where not readable */
 	char value[1024];
 	char command[1280];
 } PluginLibraries;

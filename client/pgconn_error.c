@@ -92,7 +92,8 @@ copy_libraries(const char *value, char *list, size_t size)
 		value = end;
 		while (end > start && (end[-1] == ' ' || end[-1] == '\t'))
 			end--;
-		if (end == start)
+		/* SET ... = '' stores "", which SQL would not take back */
+		if (end == start || (end - start == 2 && strncmp(start, "\"\"", 2) == 0))
 			continue;
 		add_library(list, size, start, (size_t) (end - start));
 		if (*start == '"' && end - start >= 2)
@@ -105,6 +106,31 @@ copy_libraries(const char *value, char *list, size_t size)
 			listed = true;
 	}
 	return listed;
+}
+
+/*
+ * The parameter is hidden from roles without pg_read_all_settings as if it did not exist; SHOW tells
+ * the two apart.
+ */
+static CdcStatus
+find_hidden_libraries(PGconn *conn, PluginLibraries *libraries, CdcError *err)
+{
+	PGresult *result = PQexec(conn, "SHOW output_plugin_libraries");
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	CdcStatus status = CDC_OK;
+
+	if (sqlstate != NULL && strcmp(sqlstate, "42501") == 0)
+	{
+		libraries->known = true;
+		snprintf(libraries->command, sizeof(libraries->command),
+				 "SELECT format('ALTER SYSTEM SET output_plugin_libraries = %%s', concat_ws(', ', "
+				 "nullif(nullif(current_setting('output_plugin_libraries'), ''), '\"\"'), "
+				 "'" PGCONN_PLUGIN "')) \\gexec");
+	}
+	else if (sqlstate == NULL || strcmp(sqlstate, "42704") != 0)
+		status = pgconn_error(conn, result, "SHOW output_plugin_libraries", err);
+	PQclear(result);
+	return status;
 }
 
 CdcStatus
@@ -124,6 +150,7 @@ pgconn_plugin_libraries(PGconn *conn, PluginLibraries *libraries, CdcError *err)
 	if (PQntuples(result) == 1)
 	{
 		libraries->known = true;
+		libraries->readable = true;
 		snprintf(libraries->value, sizeof(libraries->value), "%s", PQgetvalue(result, 0, 0));
 		libraries->listed = copy_libraries(libraries->value, list, sizeof(list));
 		if (!libraries->listed)
@@ -131,8 +158,10 @@ pgconn_plugin_libraries(PGconn *conn, PluginLibraries *libraries, CdcError *err)
 					 "ALTER SYSTEM SET output_plugin_libraries = %s%s" PGCONN_PLUGIN, list,
 					 list[0] != '\0' ? ", " : "");
 	}
+	else
+		status = find_hidden_libraries(conn, libraries, err);
 	PQclear(result);
-	return CDC_OK;
+	return status;
 }
 
 static void
@@ -141,17 +170,22 @@ hint_plugin_libraries(PGconn *conn, CdcError *err)
 	PluginLibraries libraries;
 	CdcError ignored;
 
-	if (conn != NULL && PQtransactionStatus(conn) == PQTRANS_IDLE &&
-		pgconn_plugin_libraries(conn, &libraries, &ignored) == CDC_OK &&
-		libraries.command[0] != '\0')
+	if (conn == NULL || PQtransactionStatus(conn) != PQTRANS_IDLE ||
+		pgconn_plugin_libraries(conn, &libraries, &ignored) != CDC_OK ||
+		libraries.command[0] == '\0')
+		cdc_error_hint(err, "As a superuser add " PGCONN_PLUGIN
+							" to the list in output_plugin_libraries (SHOW "
+							"output_plugin_libraries), then SELECT pg_reload_conf().");
+	else if (libraries.readable)
 		cdc_error_hint(err,
 					   "As a superuser: %s; SELECT pg_reload_conf();  (or: cdc_client doctor "
 					   "--fix)  Standbys need it too.",
 					   libraries.command);
 	else
-		cdc_error_hint(err, "As a superuser add " PGCONN_PLUGIN
-							" to the list in output_plugin_libraries (SHOW "
-							"output_plugin_libraries), then SELECT pg_reload_conf().");
+		cdc_error_hint(err,
+					   "As a superuser, in psql: %s then SELECT pg_reload_conf();  (or: cdc_client "
+					   "doctor --fix)  Standbys need it too.",
+					   libraries.command);
 }
 
 static void
