@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "pgwait.h"
 
 #define MAX_PARAMS 32
 
@@ -421,22 +422,32 @@ take_result(PGconn *conn, const char *sql, PGresult *got, PGresult **result, Cdc
 	return status;
 }
 
+/* sent: what PQsendQuery() or its kin returned. */
+static CdcStatus
+finish_query(PGconn *conn, const char *sql, int sent, PGresult **result, CdcError *err)
+{
+	PGresult *got;
+	CdcStatus status;
+
+	if (result != NULL)
+		*result = NULL;
+	status = pgwait_result(conn, sent, NULL, PGWAIT_TIMEOUT, &got, err);
+	return status == CDC_OK ? take_result(conn, sql, got, result, err) : status;
+}
+
 CdcStatus
 pgconn_query(PGconn *conn, const char *sql, PGresult **result, CdcError *err)
 {
-	if (result != NULL)
-		*result = NULL;
-	return take_result(conn, sql, PQexec(conn, sql), result, err);
+	return finish_query(conn, sql, PQsendQuery(conn, sql), result, err);
 }
 
 CdcStatus
 pgconn_query_params(PGconn *conn, const char *sql, int nparams, const char *const *params,
 					PGresult **result, CdcError *err)
 {
-	if (result != NULL)
-		*result = NULL;
-	return take_result(conn, sql, PQexecParams(conn, sql, nparams, NULL, params, NULL, NULL, 0),
-					   result, err);
+	int sent = PQsendQueryParams(conn, sql, nparams, NULL, params, NULL, NULL, 0);
+
+	return finish_query(conn, sql, sent, result, err);
 }
 
 CdcStatus

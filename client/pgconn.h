@@ -39,8 +39,8 @@ extern CdcStatus pgconn_open(PGconn **conn, const char *conninfo, PgConnKind kin
 							 const volatile int *interrupted, CdcError *err) CDC_MUST_CHECK;
 
 /*
- * Runs one command and expects tuples or success.	On CDC_OK *result is the caller's to PQclear()
- * (result may be NULL where it does not matter).
+ * Runs one command and expects tuples or success; no answer within a minute is CDC_RETRY.  On CDC_OK
+ * *result is the caller's to PQclear() (result may be NULL where it does not matter).
  */
 extern CdcStatus pgconn_query(PGconn *conn, const char *sql, PGresult **result,
 							  CdcError *err) CDC_MUST_CHECK;

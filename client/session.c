@@ -19,6 +19,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "pgwait.h"
 #include "wal_message.h"
 
 /* How long the server may take to end CopyBoth; a large transaction under way can keep it busy. */
@@ -240,12 +241,15 @@ start_replication(Session *session, CdcError *err)
 	char *command = build_start_command(options);
 	PGresult *result;
 	char what[120];
-	CdcStatus status = CDC_OK;
+	CdcStatus status;
 
 	if (command == NULL)
 		return cdc_error(err, CDC_RETRY, "out of memory");
-	result = PQexec(session->conn, command);
+	status = pgwait_result(session->conn, PQsendQuery(session->conn, command),
+						   session->state->interrupted, PGWAIT_TIMEOUT, &result, err);
 	free(command);
+	if (status != CDC_OK)
+		return status;
 	snprintf(what, sizeof(what), "START_REPLICATION of slot \"%s\"", options->slot);
 	if (PQresultStatus(result) != PGRES_COPY_BOTH)
 		status = pgconn_error(session->conn, result, what, err);

@@ -128,7 +128,11 @@ try_again(Stream *stream, CdcStatus status, const CdcError *err, int *exit_code)
 	}
 	log_retry(stream, err, now, pause);
 	pause_for(stream, pause);
-	return true;
+	if (*stream->state.interrupted == 0)
+		return true;
+	log_line(LOG_INFO, "stopped by a signal before the next try: nothing is in flight");
+	*exit_code = CDC_OK;
+	return false;
 }
 
 static void
@@ -161,7 +165,7 @@ run_sessions(Stream *stream)
 			log_end(stream);
 			return CDC_OK;
 		}
-	} while (try_again(stream, status, &err, &exit_code) && *stream->state.interrupted == 0);
+	} while (try_again(stream, status, &err, &exit_code));
 	return exit_code;
 }
 
