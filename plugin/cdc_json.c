@@ -5,34 +5,74 @@
 #include "postgres.h"
 
 #include <math.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "common/shortest_dec.h"
 #include "mb/pg_wchar.h"
+#include "port/pg_bitutils.h"
 #include "utils/builtins.h"
 
 #include "cdc_json.h"
 
 /* A string is escaped in pieces; a byte becomes six at most (\u0001). */
-#define ESCAPE_PIECE (CDC_WRITER_MAX_RESERVE / 6 - 16)
+#define ESCAPE_PIECE (CDC_WRITER_MAX_RESERVE / 6)
 
 #define BYTES_OF(c) (UINT64CONST(0x0101010101010101) * (c))
-#define HIGH_BITS BYTES_OF(0x80)
 
 /*
  * Does one of eight bytes need escaping?  Nonzero if so.  The classic test for "some byte less than
  * n" (n <= 128) is (x - n * 0x01..) & ~x & 0x80.., and "some byte equal to c" is "some byte of x ^ c
- * less than 1".  Bytes above 127 count only if non_ascii (HIGH_BITS or 0) says so.
+ * less than 1".
  */
 static inline uint64
-needs_escape(uint64 x, uint64 non_ascii)
+needs_escape(uint64 x, bool stop_at_non_ascii)
 {
 	uint64 quote = x ^ BYTES_OF('"');
 	uint64 backslash = x ^ BYTES_OF('\\');
-	uint64 control = (x - BYTES_OF(0x20)) & ~x;
+	uint64 found = (x - BYTES_OF(0x20)) & ~x;
 
-	quote = (quote - BYTES_OF(1)) & ~quote;
-	backslash = (backslash - BYTES_OF(1)) & ~backslash;
-	return ((quote | backslash | control) & HIGH_BITS) | (x & non_ascii);
+	found |= (quote - BYTES_OF(1)) & ~quote;
+	found |= (backslash - BYTES_OF(1)) & ~backslash;
+	return (found | (stop_at_non_ascii ? x : 0)) & BYTES_OF(0x80);
+}
+
+/*
+ * Copies what needs no escaping from the start of a text, as far as it is quickly seen; returns how many
+ * bytes.	Never more than len, though others may be written to out.
+ */
+static inline Size
+copy_clean(char *out, const char *text, Size len, bool stop_at_non_ascii)
+{
+	Size done = 0;
+	uint64 x;
+
+#ifdef __SSE2__
+	for (; len - done >= sizeof(__m128i); done += sizeof(__m128i))
+	{
+		__m128i chunk = _mm_loadu_si128((const __m128i *) (text + done));
+		__m128i found = _mm_cmpeq_epi8(_mm_min_epu8(chunk, _mm_set1_epi8(0x1F)), chunk);
+		unsigned int mask;
+
+		_mm_storeu_si128((__m128i *) (out + done), chunk);
+		found = _mm_or_si128(found, _mm_cmpeq_epi8(chunk, _mm_set1_epi8('"')));
+		found = _mm_or_si128(found, _mm_cmpeq_epi8(chunk, _mm_set1_epi8('\\')));
+		if (stop_at_non_ascii)
+			found = _mm_or_si128(found, chunk); /* the mask takes the high bits */
+		mask = _mm_movemask_epi8(found);
+		if (mask != 0)
+			return done + pg_rightmost_one_pos32(mask);
+	}
+#endif
+	for (; len - done >= sizeof(x); done += sizeof(x))
+	{
+		memcpy(&x, text + done, sizeof(x));
+		if (needs_escape(x, stop_at_non_ascii))
+			break;
+		memcpy(out + done, &x, sizeof(x));
+	}
+	return done;
 }
 
 /* Nonzero if the byte must be escaped: the letter after the backslash, or 'u' for \u00XX. */
@@ -55,56 +95,51 @@ put_u_escape(char *out, unsigned int code_unit)
 	return out;
 }
 
+static inline char *
+escape_byte(char *out, unsigned char c)
+{
+	if (escape_of[c] == 0)
+		*out++ = c;
+	else if (escape_of[c] == 'u')
+		out = put_u_escape(out, c);
+	else
+	{
+		*out++ = '\\';
+		*out++ = escape_of[c];
+	}
+	return out;
+}
+
 /*
- * Escapes a piece into out (six times its length must be there); returns the end of what was
- * written.	 Stops at a byte above 127 if non_ascii is set; *done says how far it came.
+ * Escapes a piece into out, where six times its length must be free; returns the end of what was
+ * written.	 May stop at a byte above 127; *done says how far it came.
  */
 static inline char *
-escape_piece(char *out, const char *text, Size len, uint64 non_ascii, Size *done)
+escape_piece(char *out, const char *text, Size len, bool stop_at_non_ascii, Size *done)
 {
 	const char *in = text;
 	const char *end = text + len;
 
-	for (;;)
+	while (in < end)
 	{
-		while (end - in >= 8)
-		{
-			uint64 x;
+		Size clean = copy_clean(out, in, end - in, stop_at_non_ascii);
+		const char *look_again;
 
-			memcpy(&x, in, 8);
-			memcpy(out, &x, 8);
-			if (needs_escape(x, non_ascii))
-				break;
-			in += 8;
-			out += 8;
-		}
-		/* up to eight bytes singly: those around what stopped us, or the tail */
-		for (int i = 0; i < 8 && in < end; i++)
+		in += clean;
+		out += clean;
+		/* a few bytes singly: those around what stopped us, or the tail */
+		for (look_again = Min(in + sizeof(uint64), end); in < look_again; in++)
 		{
-			unsigned char c = *in;
-
-			if (unlikely(c >= 0x80 && non_ascii != 0))
+			if (stop_at_non_ascii && IS_HIGHBIT_SET(*in))
 			{
 				*done = in - text;
 				return out;
 			}
-			in++;
-			if (likely(escape_of[c] == 0))
-				*out++ = c;
-			else if (escape_of[c] == 'u')
-				out = put_u_escape(out, c);
-			else
-			{
-				*out++ = '\\';
-				*out++ = escape_of[c];
-			}
-		}
-		if (in == end)
-		{
-			*done = len;
-			return out;
+			out = escape_byte(out, *in);
 		}
 	}
+	*done = len;
+	return out;
 }
 
 /* UTF-8 as \uXXXX, beyond the first plane as a surrogate pair (RFC 8259, section 7). */
@@ -122,10 +157,7 @@ put_utf8_as_escapes(CdcWriter *writer, const char *text, Size len)
 		if (c < 0x80)
 		{
 			/* the ASCII between: quotes and control characters were not escaped yet */
-			char byte = (char) c;
-			Size done;
-
-			writer->cur = escape_piece(out, &byte, 1, 0, &done);
+			writer->cur = escape_byte(out, c);
 		}
 		else if (c < 0x10000)
 			writer->cur = put_u_escape(out, c);
@@ -145,9 +177,8 @@ put_escaped_utf8(CdcWriter *writer, const char *text, Size len)
 		Size piece = Min(len, ESCAPE_PIECE);
 		Size done;
 
-		/* eight more: escape_piece stores whole words */
 		writer->cur =
-			escape_piece(cdc_writer_reserve(writer, piece * 6 + 8), text, piece, 0, &done);
+			escape_piece(cdc_writer_reserve(writer, piece * 6), text, piece, false, &done);
 		text += piece;
 		len -= piece;
 	}
@@ -185,8 +216,7 @@ cdc_put_escaped(CdcWriter *writer, const char *text, Size len)
 		Size piece = Min(len, ESCAPE_PIECE);
 		Size done;
 
-		writer->cur =
-			escape_piece(cdc_writer_reserve(writer, piece * 6 + 8), text, piece, HIGH_BITS, &done);
+		writer->cur = escape_piece(cdc_writer_reserve(writer, piece * 6), text, piece, true, &done);
 		text += done;
 		len -= done;
 		if (done < piece)
