@@ -4,16 +4,29 @@
 \i :helpers
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
--- Each error names the option and the value, and hints at what is allowed and what it is for; the hint
--- is shown once for each option.
-\set VERBOSITY default
+-- An unknown option: the hint names those that there are.
 SELECT brief('no_such_option', '1');
-\set VERBOSITY terse
+DO $$
+DECLARE
+	hint text;
+BEGIN
+	PERFORM brief('no_such_option', '1');
+EXCEPTION WHEN invalid_parameter_value THEN
+	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+	RAISE NOTICE 'begins with: %; not named: %', substr(hint, 1, 15), (SELECT string_agg(name, ', ')
+		FROM unnest(ARRAY['protocol_version', 'format', 'framing', 'batch_bytes', 'source', 'delete', 'numeric', 'bigint',
+			'binary', 'generated_columns', 'origin', 'transaction_records', 'messages', 'message_prefixes',
+			'max_record_bytes', 'publication_names']) AS name
+		WHERE name <> ALL (string_to_array(rtrim(substr(hint, 16), '.'), ', ')));
+END
+$$;
 SELECT brief('', '1');
 SELECT brief('Framing', 'lines');
 SELECT brief('framing ', 'lines');
 SELECT brief('include-xids', 'on');
 
+-- A bad value: each error names option and value, and hints at what is allowed and what it is for; the
+-- hint is shown once for each option.
 -- protocol_version
 SELECT brief('protocol_version', '1');
 \set VERBOSITY default
