@@ -140,12 +140,12 @@ BEGIN
 	PERFORM @extschema@.check_pipeline(pipeline);
 END $$;
 
--- All rules come through here.
-CREATE FUNCTION @extschema@.put_rule(pipeline name, relation regclass, kind text, member text,
-									 definition text) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- All rules come through here.	 What the relation's rules are together is checked afterwards.
+CREATE FUNCTION @extschema@.write_rule(pipeline name, relation regclass, kind text, member text,
+									   definition text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF pipeline IS NULL OR relation IS NULL OR member IS NULL OR definition IS NULL THEN
+	IF pipeline IS NULL OR relation IS NULL OR kind IS NULL OR member IS NULL OR definition IS NULL THEN
 		RAISE EXCEPTION 'no argument of a rule may be NULL' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
 	PERFORM @extschema@.require_pipeline(pipeline);
@@ -154,9 +154,17 @@ BEGIN
 		RAISE EXCEPTION 'the rule is too long: % bytes', octet_length(definition) + octet_length(member)
 			USING ERRCODE = 'program_limit_exceeded', HINT = 'At most 7000 bytes are allowed.';
 	END IF;
-	DELETE FROM @extschema@.rule r WHERE r.pipeline = put_rule.pipeline
-		AND r.relation = put_rule.relation AND r.kind = put_rule.kind AND r.member = put_rule.member;
+	DELETE FROM @extschema@.rule r WHERE r.pipeline = write_rule.pipeline
+		AND r.relation = write_rule.relation AND r.kind = write_rule.kind AND r.member = write_rule.member;
 	INSERT INTO @extschema@.rule VALUES (pipeline, relation, kind, member, definition);
+END $$;
+REVOKE ALL ON FUNCTION @extschema@.write_rule(name, regclass, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.put_rule(pipeline name, relation regclass, kind text, member text,
+									 definition text) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM @extschema@.write_rule(pipeline, relation, kind, member, definition);
 	PERFORM @extschema@.check_relation(pipeline, relation);
 END $$;
 
@@ -227,6 +235,86 @@ END $$;
 
 CREATE FUNCTION @extschema@.preview(pipeline name, relation regclass, max_rows integer DEFAULT 10)
 	RETURNS SETOF json LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cdc_preview';
+
+-- A pipeline as one document, and back: for keeping it in version control.
+CREATE FUNCTION @extschema@.export_pipeline(pipeline name) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM @extschema@.require_pipeline(pipeline);
+	PERFORM @extschema@.require_member(p.owner) FROM @extschema@.pipeline p
+		WHERE p.pipeline = export_pipeline.pipeline;
+	RETURN (
+		SELECT jsonb_build_object('pipeline', p.pipeline, 'publications', p.publications,
+				'options', p.options, 'metadata', p.metadata, 'rules', (
+					SELECT coalesce(jsonb_agg(jsonb_build_object('relation', r.relation::text,
+							'kind', r.kind, 'member', r.member, 'definition', r.definition)
+						ORDER BY r.relation::text, r.kind, r.member), '[]')
+					FROM @extschema@.rule r WHERE r.pipeline = p.pipeline))
+		FROM @extschema@.pipeline p WHERE p.pipeline = export_pipeline.pipeline);
+END $$;
+
+CREATE FUNCTION @extschema@.rules_of(definition jsonb)
+	RETURNS TABLE (relation regclass, kind text, member text, definition text)
+	LANGUAGE sql STABLE AS $$
+	SELECT r.relation::pg_catalog.regclass, r.kind, coalesce(r.member, ''), coalesce(r.definition, '')
+	FROM pg_catalog.jsonb_to_recordset(coalesce($1->'rules', '[]'))
+		AS r(relation text, kind text, member text, definition text)
+$$;
+
+-- Makes the pipeline what the document says, all or nothing; doing it again changes nothing.
+CREATE FUNCTION @extschema@.apply_pipeline(definition jsonb) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	name name := definition->>'pipeline';
+	touched regclass[] := '{}';
+	changed record;
+	unknown text;
+BEGIN
+	IF definition IS NULL OR jsonb_typeof(definition) <> 'object' OR name IS NULL THEN
+		RAISE EXCEPTION 'the definition must be a JSON object with a member "pipeline"'
+			USING ERRCODE = 'invalid_parameter_value',
+				  HINT = 'cdc.export_pipeline() gives one of an existing pipeline.';
+	END IF;
+	SELECT key INTO unknown FROM jsonb_object_keys(definition) key
+		WHERE key NOT IN ('pipeline', 'publications', 'options', 'metadata', 'rules') LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'unknown member "%" of the definition', unknown
+			USING ERRCODE = 'invalid_parameter_value',
+				  HINT = 'Known members: pipeline, publications, options, metadata, rules.';
+	END IF;
+	IF NOT EXISTS (SELECT FROM @extschema@.pipeline p WHERE p.pipeline = name AND NOT p.dropped) THEN
+		PERFORM @extschema@.create_pipeline(name);
+	END IF;
+	PERFORM @extschema@.require_member(p.owner) FROM @extschema@.pipeline p WHERE p.pipeline = name;
+	UPDATE @extschema@.pipeline p SET
+			publications = ARRAY(SELECT jsonb_array_elements_text(
+				coalesce(definition->'publications', '[]')))::name[],
+			options = coalesce(definition->'options', '{}')
+		WHERE p.pipeline = name;
+	PERFORM @extschema@.check_pipeline(name);
+	PERFORM @extschema@.set_metadata(name, coalesce(definition->'metadata', '{}'));
+
+	FOR changed IN
+		SELECT r.relation, r.kind, r.member FROM @extschema@.rule r WHERE r.pipeline = name
+		EXCEPT SELECT w.relation, w.kind, w.member FROM @extschema@.rules_of(definition) w
+	LOOP
+		PERFORM @extschema@.require_owner(changed.relation);
+		DELETE FROM @extschema@.rule r WHERE r.pipeline = name
+			AND (r.relation, r.kind, r.member) = (changed.relation, changed.kind, changed.member);
+		touched := touched || changed.relation;
+	END LOOP;
+	FOR changed IN
+		SELECT * FROM @extschema@.rules_of(definition)
+		EXCEPT SELECT r.relation, r.kind, r.member, r.definition FROM @extschema@.rule r
+			WHERE r.pipeline = name
+	LOOP
+		PERFORM @extschema@.write_rule(name, changed.relation, changed.kind, changed.member,
+									   changed.definition);
+		touched := touched || changed.relation;
+	END LOOP;
+	PERFORM @extschema@.check_relation(name, relation) FROM unnest(touched) relation;
+END $$;
+REVOKE ALL ON FUNCTION @extschema@.apply_pipeline(jsonb) FROM PUBLIC;
 
 CREATE VIEW @extschema@.pipelines WITH (security_barrier) AS
 	SELECT pipeline, publications, options, metadata, owner FROM @extschema@.pipeline WHERE NOT dropped;
