@@ -67,6 +67,7 @@ sub start_client
 	my $pid = fork // die "could not fork: $!";
 	if ($pid == 0)
 	{
+		delete $ENV{CDC_CLIENT};    # ours, not an option of the client
 		open(STDIN, '<', '/dev/null');
 		open(STDERR, '>', $log);
 		if ($options{stdout})
