@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pgwait.h"
+
 /* What a code says of trying again; the first prefix that matches counts. */
 static const struct
 {
@@ -115,10 +117,14 @@ copy_libraries(const char *value, char *list, size_t size)
 static CdcStatus
 find_hidden_libraries(PGconn *conn, PluginLibraries *libraries, CdcError *err)
 {
-	PGresult *result = PQexec(conn, "SHOW output_plugin_libraries");
-	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-	CdcStatus status = CDC_OK;
+	PGresult *result;
+	const char *sqlstate;
+	CdcStatus status = pgwait_result(conn, PQsendQuery(conn, "SHOW output_plugin_libraries"), NULL,
+									 PGWAIT_TIMEOUT, &result, err);
 
+	if (status != CDC_OK)
+		return status;
+	sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	if (sqlstate != NULL && strcmp(sqlstate, "42501") == 0)
 	{
 		libraries->known = true;
@@ -242,7 +248,8 @@ add_known_hint(PGconn *conn, CdcError *err, CdcStatus status)
 {
 	const char *code = err->sqlstate;
 
-	if (mentions(err, "output_plugin_libraries"))
+	/* in the hint only: the commands by which the list is read have its name too */
+	if (strstr(err->hint, "output_plugin_libraries") != NULL)
 		hint_plugin_libraries(conn, err);
 	else if (strcmp(code, "42501") == 0 && (mentions(err, "replication") || mentions(err, "REPLI")))
 		hint_replication_privilege(conn, err);

@@ -135,7 +135,7 @@ client_fails($node, [ @list, '-d', 'host=127.0.0.1 port=70000' ], 1, [qr/invalid
 # Creating a slot where the server is not ready for it
 SKIP:
 {
-	skip 'needs output_plugin_libraries', 6 unless knows_plugin_libraries($node);
+	skip 'needs output_plugin_libraries', 7 unless knows_plugin_libraries($node);
 	set_plugin_libraries($node, 'pgoutput, "odd, name"');
 	my $said = client_fails($node, [ 'slot', 'create', '--slot=listed' ], 1,
 		[qr/may not be used as an output plugin/,
@@ -156,7 +156,10 @@ SKIP:
 		[qr/HINT .*SET output_plugin_libraries = cdc_decoder; /], 'nothing listed');
 	client_fails($node, [ 'slot', 'create', '--slot=t' ], 1,
 		[qr/HINT .*in psql: SELECT format\('ALTER SYSTEM .*cdc_decoder'\)\) \\gexec then SELECT pg_reload_conf/],
-		'a role that may not read the list gets a query that makes the command', env => { PGUSER => 'Cap"s' });
+		'a role that may not read the list gets a query that makes the command', env => { PGUSER => 'Cap"s' })
+	  =~ /in psql: (SELECT .* \\gexec) then/;
+	is($node->safe_psql('postgres', ($1 // '') =~ s/ \\gexec$//r),
+		'ALTER SYSTEM SET output_plugin_libraries = cdc_decoder', 'the right one');
 	$node->safe_psql('postgres', 'ALTER SYSTEM SET output_plugin_libraries = pgoutput, cdc_decoder');
 	$node->reload;
 	$node->poll_query_until('postgres',
