@@ -225,16 +225,23 @@ copy_sources()
 # A private server
 # ---------------------------------------------------------------------------------------------
 
-# server_conf FOLDER: what every server needs that is to load the plugin built in FOLDER.
+# server_conf FOLDER: what every server needs that is to load the plugin built in FOLDER, and to find
+# the extension in FOLDER/install if it was installed there (make install DESTDIR=...).
 server_conf()
 {
+	# Parameters that a server does not know keep it from starting: output_plugin_libraries came with
+	# the minors of 2026, extension_control_path with 18, extension_destdir is Debian's until then.
+	local known
+	known=$("${as_user[@]}" "$bindir/postgres" --describe-config | cut -f 1)
 	echo "wal_level = logical"
 	echo "dynamic_library_path = '$1:\$libdir'"
-	# Only minors from 2026 on know the parameter, and the others do not start with it.  The whole of
-	# the output is read (no grep -q), or postgres would complain of a broken pipe.
-	if "${as_user[@]}" "$bindir/postgres" --describe-config |
-		grep '^output_plugin_libraries' >/dev/null; then
+	if grep -qx output_plugin_libraries <<<"$known"; then
 		echo "output_plugin_libraries = 'pgoutput, test_decoding, cdc_decoder'"
+	fi
+	if grep -qx extension_control_path <<<"$known"; then
+		echo "extension_control_path = '$1/install$("$pg_config" --sharedir):\$system'"
+	elif grep -qx extension_destdir <<<"$known"; then
+		echo "extension_destdir = '$1/install'"
 	fi
 }
 
