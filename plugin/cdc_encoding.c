@@ -5,7 +5,8 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/namespace.h"
+#include "catalog/pg_conversion.h"
+#include "catalog/pg_namespace.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -37,7 +38,7 @@ cdc_encoding_is_text(const CdcEncoding *encoding, const char *bytes, Size len)
 	return pg_verify_mbstr(as, bytes, len, true);
 }
 
-/* InvalidOid if there is none: SQL_ASCII, MULE_INTERNAL. */
+/* PostgreSQL's own, whatever the search_path; InvalidOid if there is none: SQL_ASCII, MULE_INTERNAL. */
 static Oid
 find_conversion(int encoding)
 {
@@ -47,11 +48,11 @@ find_conversion(int encoding)
 	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
 		return InvalidOid;
 	if (IsTransactionState())
-		return FindDefaultConversionProc(encoding, PG_UTF8);
+		return FindDefaultConversion(PG_CATALOG_NAMESPACE, encoding, PG_UTF8);
 
 	/* a logical message outside transactions is decoded outside of one, too */
 	StartTransactionCommand();
-	proc = FindDefaultConversionProc(encoding, PG_UTF8);
+	proc = FindDefaultConversion(PG_CATALOG_NAMESPACE, encoding, PG_UTF8);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(caller);
 	return proc;
@@ -155,17 +156,20 @@ next_unconverted(CdcConversion *conversion, const char **utf8, Size *len)
 	Size good = 0;
 
 	CHECK_FOR_INTERRUPTS();
-	if (ascii_only)
+	while (good < left)
 	{
-		while (good < left && !IS_HIGHBIT_SET(conversion->text[good]))
-			good++;
+		const unsigned char *c = (const unsigned char *) conversion->text + good;
+		Size char_len = ascii_only ? 1 : pg_utf_mblen(c);
+
+		/* the last one may go on behind the piece: then it begins the next */
+		if (char_len > left - good ||
+			(ascii_only ? IS_HIGHBIT_SET(*c) : !pg_utf8_islegal(c, char_len)))
+			break;
+		good += char_len;
 	}
-	else
-		good = pg_encoding_verifymbstr(PG_UTF8, conversion->text, left);
 	*utf8 = conversion->text;
 	*len = good;
 	conversion->text += good;
-	/* stopped by the piece's end in the midst of a character?  Then it begins the next piece. */
 	if (good == 0)
 	{
 		replace_character(conversion,

@@ -5,17 +5,15 @@
 #include "postgres.h"
 
 #include "access/sysattr.h"
-#include "access/xact.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "cdc_expression.h"
+#include "cdc_try.h"
 
 /* A column that the expression uses. */
 typedef struct Input
@@ -130,46 +128,33 @@ cdc_expression_eval(CdcExpression *expression, const Datum *values, const bool *
 	return value;
 }
 
-/* A person or the server wants us to stop: not the expression's fault. */
-static bool
-is_cancellation(int sqlerrcode)
+/* The arguments of cdc_expression_eval(). */
+typedef struct Evaluation
 {
-	return ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
-		   ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES;
+	CdcExpression *expression;
+	const Datum *values;
+	const bool *nulls;
+	Datum *value;
+	bool *isnull;
+} Evaluation;
+
+static void
+evaluate(void *arg)
+{
+	Evaluation *e = arg;
+
+	*e->value = cdc_expression_eval(e->expression, e->values, e->nulls, e->isnull);
 }
 
 bool
 cdc_expression_try(CdcExpression *expression, const Datum *values, const bool *nulls, Datum *value,
 				   bool *isnull)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool good = true;
+	Evaluation evaluation = {expression, values, nulls, value, isnull};
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		*value = cdc_expression_eval(expression, values, nulls, isnull);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		if (is_cancellation(error->sqlerrcode))
-			PG_RE_THROW();
-		FlushErrorState();
-		FreeErrorData(error);
-		RollbackAndReleaseCurrentSubTransaction();
-		ResetExprContext(expression->context);
-		*isnull = true;
-		good = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	return good;
+	if (cdc_try(evaluate, &evaluation))
+		return true;
+	ResetExprContext(expression->context);
+	*isnull = true;
+	return false;
 }

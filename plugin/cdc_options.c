@@ -196,9 +196,15 @@ static List *
 parse_identifiers(const Option *option, const char *value)
 {
 	List *names;
+	ListCell *cell;
 
 	if (!SplitIdentifierString(pstrdup(value), ',', &names) || names == NIL)
 		bad_value(option, value);
+	foreach (cell, names)
+	{
+		if (*(char *) lfirst(cell) == '\0')
+			bad_value(option, value);
+	}
 	return names;
 }
 

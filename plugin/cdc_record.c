@@ -290,12 +290,13 @@ filter_error_context(void *arg)
 {
 	const CdcRelation *relation = arg;
 
-	errcontext("row filter of the publications of \"%s\".\"%s\"", relation->schema,
-			   relation->table);
+	errcontext("row filter of the publications of \"%s\".\"%s\" (with option "
+			   "on_expression_error=null such rows are sent)",
+			   relation->schema, relation->table);
 }
 
 static bool
-image_matches(CdcExpression *filter, const CdcImage *image)
+image_matches(const CdcRecorder *recorder, CdcExpression *filter, const CdcImage *image)
 {
 	bool isnull;
 	Datum matches;
@@ -306,7 +307,10 @@ image_matches(CdcExpression *filter, const CdcImage *image)
 	 */
 	if (image->any_missing && cdc_expression_lacks_input(filter, image->missing))
 		return true;
-	matches = cdc_expression_eval(filter, image->values, image->nulls, &isnull);
+	if (recorder->options->on_expression_error == CDC_EXPRESSION_ERROR_STOP)
+		matches = cdc_expression_eval(filter, image->values, image->nulls, &isnull);
+	else if (!cdc_expression_try(filter, image->values, image->nulls, &matches, &isnull))
+		return true; /* so here */
 	return !isnull && DatumGetBool(matches);
 }
 
@@ -325,8 +329,8 @@ cdc_recorder_filter(CdcRecorder *recorder, const CdcRelation *relation, CdcChang
 	if (likely(filter == NULL))
 		return true;
 	error_context_stack = &context;
-	before_matches = before->present && image_matches(filter, before);
-	after_matches = after->present && image_matches(filter, after);
+	before_matches = before->present && image_matches(recorder, filter, before);
+	after_matches = after->present && image_matches(recorder, filter, after);
 	error_context_stack = context.previous;
 
 	/* an update whose old row is not known is judged by its new one */
@@ -527,11 +531,16 @@ put_shorter_change(CdcRecorder *recorder, Change *change)
 	uint64 limit = recorder->options->max_record_bytes;
 	uint64 size = cdc_writer_tell(writer) + strlen(",\"oversized\":[]");
 	ColumnSize *sizes = palloc(sizeof(ColumnSize) * relation->ncolumns);
+	/* detoasted values may be large: one at a time */
+	MemoryContext value_context =
+		AllocSetContextCreate(CurrentMemoryContext, "cdc_decoder value", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(value_context);
 
 	for (int i = 0; i < relation->ncolumns; i++)
 	{
 		sizes[i].column = &relation->columns[i];
 		sizes[i].size = measure_column(recorder, &relation->columns[i]);
+		MemoryContextReset(value_context);
 	}
 	qsort(sizes, relation->ncolumns, sizeof(ColumnSize), compare_column_sizes);
 	for (int i = 0; i < relation->ncolumns; i++)
@@ -542,6 +551,7 @@ put_shorter_change(CdcRecorder *recorder, Change *change)
 		if (size > limit && i + 1 < relation->ncolumns && !sizes[i].column->logged)
 			continue;
 		cdc_writer_restart_record(writer);
+		MemoryContextReset(value_context);
 		put_change(recorder, change, true);
 		/* without its key a delete has to say more, so even then it may be too long */
 		if (!cdc_writer_overflowed(writer))
@@ -549,6 +559,8 @@ put_shorter_change(CdcRecorder *recorder, Change *change)
 	}
 	for (int i = 0; i < relation->ncolumns; i++)
 		relation->columns[i].omitted = false;
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(value_context);
 	pfree(sizes);
 }
 

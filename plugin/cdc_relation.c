@@ -184,7 +184,7 @@ build(CdcRelationCache *cache, CdcRelation *entry, Relation relation)
 	uint64 generation = cache->generation;
 	ListCell *cell;
 
-	cache->bytes -= MemoryContextMemAllocated(entry->context, true);
+	cache->bytes -= entry->bytes;
 	MemoryContextReset(entry->context);
 	entry->valid = true; /* an invalidation while we look things up makes it false again */
 	entry->announced = false;
@@ -197,7 +197,8 @@ build(CdcRelationCache *cache, CdcRelation *entry, Relation relation)
 	MemoryContextSwitchTo(caller);
 
 	entry->generation = generation;
-	cache->bytes += MemoryContextMemAllocated(entry->context, true);
+	entry->bytes = MemoryContextMemAllocated(entry->context, true);
+	cache->bytes += entry->bytes;
 }
 
 static CdcRelation *
@@ -210,7 +211,7 @@ add_entry(CdcRelationCache *cache, Oid relid)
 	relation->number = ++cache->last_number;
 	relation->context =
 		AllocSetContextCreate(cache->context, "cdc_decoder relation", ALLOCSET_SMALL_SIZES);
-	cache->bytes += MemoryContextMemAllocated(relation->context, true) + sizeof(CdcRelation);
+	cache->bytes += sizeof(CdcRelation);
 	entries_insert(cache->entries, relid, &found)->relation = relation;
 	return relation;
 }

@@ -68,6 +68,7 @@ typedef struct CdcRelation
 	bool announced; /* its relation frame has been sent */
 	bool valid;
 	uint64 generation;
+	Size bytes; /* of the context, as counted in the cache's */
 	MemoryContext context;
 } CdcRelation;
 

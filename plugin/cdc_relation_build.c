@@ -398,7 +398,6 @@ build_published(Build *build)
 			elog(ERROR, "could not open relation with OID %u", publish_as);
 		build->map = cdc_attrmap_by_name(RelationGetDescr(build->relation),
 										 RelationGetDescr(build->published));
-		build->builder->related = lappend_oid(build->builder->related, publish_as);
 	}
 	build_records(build);
 	if (build->published != build->relation)
@@ -431,6 +430,10 @@ cdc_relation_build(CdcRelation *built, Relation relation, CdcRelationBuilder *bu
 		memset(built->selected, false, sizeof(built->selected));
 		return;
 	}
+	/* what an ancestor is part of, its partitions are part of */
+	if (relation->rd_rel->relispartition)
+		builder->related = list_concat_unique_oid(
+			builder->related, get_partition_ancestors(RelationGetRelid(relation)));
 	cdc_publications_select(builder->publications, relation, &selection);
 	/* where an ancestor stands for a partition, the partition's own truncation is not told */
 	if (selection.publish_as != RelationGetRelid(relation))

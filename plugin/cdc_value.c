@@ -7,7 +7,6 @@
 #include "access/detoast.h"
 #include "access/htup_details.h"
 #include "access/transam.h"
-#include "access/xact.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -17,7 +16,6 @@
 #include "utils/date.h"
 #include "utils/datetime.h"
 #include "utils/lsyscache.h"
-#include "utils/resowner.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
@@ -29,6 +27,7 @@
 #include "cdc_json.h"
 #include "cdc_jsonb.h"
 #include "cdc_numeric.h"
+#include "cdc_try.h"
 #include "cdc_value.h"
 
 /*
@@ -51,6 +50,7 @@ typedef struct CdcField
  */
 struct CdcRowType
 {
+	Oid type_oid;
 	TupleDesc desc;
 	CdcField *fields;
 	Datum *values;
@@ -295,50 +295,39 @@ put_by_function(CdcWriter *writer, Datum value, const CdcType *type)
 	}
 }
 
-/*
- * The same for a value so large that its text may be longer than any string can be (1 GiB), which is an
- * error in the function.	 An ERROR here would stick the slot, so it counts as a text that is too long
- * for the record.
- */
-static void
-put_huge_by_function(CdcWriter *writer, Datum value, const CdcType *type)
+/* The arguments of put_by_function(). */
+typedef struct FunctionCall
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	CdcWriter *writer;
+	Datum value;
+	const CdcType *type;
+} FunctionCall;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		put_by_function(writer, value, type);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
+static void
+call_function(void *arg)
+{
+	FunctionCall *call = arg;
 
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
-			PG_RE_THROW();
-		FlushErrorState();
-		FreeErrorData(error);
-		RollbackAndReleaseCurrentSubTransaction();
-		cdc_writer_fail_record(writer);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
+	put_by_function(call->writer, call->value, call->type);
 }
 
 static void
 put_output(CdcWriter *writer, Datum value, const CdcType *type)
 {
 	cdc_settings_pin(type->settings);
-	if (unlikely(type->length == -1 && toast_raw_datum_size(value) > HUGE_VALUE))
-		put_huge_by_function(writer, value, type);
-	else
+	if (likely(type->length != -1 || toast_raw_datum_size(value) <= HUGE_VALUE))
 		put_by_function(writer, value, type);
+	else
+	{
+		/*
+		 * Its text may be longer than any string can be, which is an error in the function.  An ERROR
+		 * here would stick the slot, so it counts as a text that is too long for the record.
+		 */
+		FunctionCall call = {writer, value, type};
+
+		if (!cdc_try(call_function, &call))
+			cdc_writer_fail_record(writer);
+	}
 }
 
 static void
@@ -531,10 +520,22 @@ cdc_make_label(const char *name, CdcEncoding *encoding, int *len)
 static void
 build_row(CdcType *type, Oid type_oid, CdcTypeBuilder *builder)
 {
-	CdcRowType *row = palloc0(sizeof(CdcRowType));
+	CdcRowType *row;
+	ListCell *cell;
 	int natts;
 
 	check_stack_depth();
+	type->write = put_row;
+	/* one for all places where it occurs: types nested in one another multiply */
+	foreach (cell, builder->rows)
+	{
+		type->row = lfirst(cell);
+		if (type->row->type_oid == type_oid)
+			return;
+	}
+	type->row = row = palloc0(sizeof(CdcRowType));
+	builder->rows = lappend(builder->rows, row);
+	row->type_oid = type_oid;
 	row->desc = lookup_rowtype_tupdesc_copy(type_oid, -1);
 	natts = row->desc->natts;
 	row->fields = palloc0(sizeof(CdcField) * Max(natts, 1));
@@ -551,8 +552,6 @@ build_row(CdcType *type, Oid type_oid, CdcTypeBuilder *builder)
 		cdc_type_build(&field->type, attr->atttypid, builder);
 	}
 	builder->row_relids = lappend_oid(builder->row_relids, get_typ_typrelid(type_oid));
-	type->row = row;
-	type->write = put_row;
 }
 
 static void

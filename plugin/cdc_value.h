@@ -54,6 +54,7 @@ typedef struct CdcTypeBuilder
 	CdcValueOptions options;
 	CdcEncoding *encoding;
 	CdcSettings *settings; /* must outlive the types */
+	List *rows;            /* of CdcRowType *: those built so far */
 	List *row_relids;      /* relation OIDs of the composite types met: when one changes, the types
 							* built are stale */
 } CdcTypeBuilder;
