@@ -4,6 +4,7 @@
 #	make plugin				the plugin only, e.g. on the database server
 #	make -C client			the client only: needs libpq and json-c, no server headers
 #	make install			both (the client to PREFIX/bin)
+#	make install-extension	what CREATE EXTENSION reads, and nothing else: for tests of a build in place
 #	make installcheck		regress and isolation tests against a running server
 #	make format				clang-format, the version that CI checks with
 
@@ -30,6 +31,7 @@ OBJS = \
 	plugin/cdc_rule.o \
 	plugin/cdc_settings.o \
 	plugin/cdc_sql.o \
+	plugin/cdc_try.o \
 	plugin/cdc_value.o \
 	plugin/cdc_writer.o
 EXTENSION = cdc_decoder
@@ -60,7 +62,11 @@ PREFIX = /usr/local
 CLANG_FORMAT = clang-format-14
 FORMATTED = $(wildcard plugin/*.[ch] client/*.[ch] test/*/*.[ch] test/*/*/*.[ch])
 
-.PHONY: plugin client install-client clean-client format check-format
+install-extension:
+	$(MKDIR_P) '$(DESTDIR)$(datadir)/extension'
+	$(INSTALL_DATA) $(srcdir)/cdc_decoder.control $(addprefix $(srcdir)/,$(DATA)) '$(DESTDIR)$(datadir)/extension/'
+
+.PHONY: plugin client install-extension install-client clean-client format check-format
 
 .DEFAULT_GOAL := all
 all: client
