@@ -88,7 +88,8 @@ publication_changed(Datum arg, int cache_id, uint32 hash_value)
 {
 	if (live_cache == NULL)
 		return;
-	cdc_publications_invalidate(live_cache->builder.publications);
+	if (live_cache->builder.publications) /* configured already */
+		cdc_publications_invalidate(live_cache->builder.publications);
 	live_cache->generation++;
 }
 
