@@ -144,10 +144,10 @@ sub walsender_command
 	return [
 		$node->installed_command('pg_recvlogical'), '--dbname', $node->connstr($db), '-S', $slot,
 		'--start', '--no-loop', '-f', $file, '--endpos', $args{endpos} // endpos($node),
-		slot_options(%{ $args{options} // {} }) ];
+		slot_options(%{ $args{options} // {} }), @{ $args{arguments} // [] } ];
 }
 
-# decode(NODE, DATABASE, SLOT, [options =>, pgoptions =>, endpos =>]): through a walsender, from a copy
+# decode(NODE, DATABASE, SLOT, [options =>, pgoptions =>, endpos =>, arguments =>]): through a walsender, from a copy
 # of the slot; returns the file.
 sub decode
 {
