@@ -137,13 +137,15 @@ sub test_sql_functions
 			join('', map { "SET statement_timeout = '${_}ms';\n$peek);\nRESET statement_timeout;\n" }
 				map { $_ * 7 % 25 + 6 } 1 .. 10), 5, qr/statement timeout/, 10 ],
 		'decoding 200 times' => [
-			"SELECT count(*) FROM pg_logical_slot_peek_changes('$slot', NULL, 20, 'batch_bytes', '100');\n"
-			. "SELECT count(*) FROM pg_logical_slot_peek_changes('$slot', NULL, 20);\n", 100, undef ]);
+			"SELECT count(*) FROM pg_logical_slot_peek_changes('repeated', NULL, NULL, 'batch_bytes', '100');\n"
+			. "SELECT count(*) FROM pg_logical_slot_peek_changes('repeated', NULL, NULL);\n", 100, undef ]);
 
 	$node->safe_psql('postgres', q(
 		CREATE TYPE part AS (a int, b text[]);
 		CREATE TABLE several (id int PRIMARY KEY, m money, p part, d date, i interval, r regclass);
 		INSERT INTO several SELECT i, 1, ROW(1, '{x}')::part, now(), '1 day', 'several' FROM generate_series(1, 100000) AS i));
+	create_slot($node, 'postgres', 'repeated');
+	$node->safe_psql('postgres', "INSERT INTO several SELECT -i, 1, ROW(1, '{x}')::part FROM generate_series(1, 50) AS i");
 	foreach my $name (sort keys %failing)
 	{
 		my ($sql, $times, $error, $calls) = @{ $failing{$name} };
