@@ -185,6 +185,7 @@ sub ddl_transaction
 		'ALTER TABLE by_index DROP COLUMN IF EXISTS big, ADD COLUMN big text',
 		'ALTER TABLE parted DETACH PARTITION parted_b',
 		"ALTER TABLE parted ATTACH PARTITION parted_b FOR VALUES IN (''b'')",
+		"CREATE PUBLICATION publication_$n FOR TABLE account", 'DROP PUBLICATION IF EXISTS publication_' . between(1, $n),
 		"CREATE TABLE made_$n (id int PRIMARY KEY, v text)",
 		'DROP TABLE IF EXISTS made_' . between(1, $n));
 	$ddl =~ s/'/''/g unless $ddl =~ /''/;

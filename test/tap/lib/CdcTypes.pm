@@ -4,8 +4,7 @@
 # element => may arrays be made of it }.  Values keep clear of what JSON or the type cannot give back:
 # minus zero, a jsonb null in place of a value, json that is spaced unlike jsonb or repeats a key,
 # arrays that do not start at 1, and arrays whose elements are JSON arrays themselves (jsonb[] of
-# arrays, arrays of domains over arrays): jsonb_populate_record takes their
-# elements for another dimension.
+# arrays): jsonb_populate_record takes such elements for another dimension.
 package CdcTypes;
 
 use strict;
@@ -313,7 +312,7 @@ sub array_of
 		return $plane->() . "::${name}[]" if chance(2);
 		return 'ARRAY[' . join(', ', map { $plane->() } 1 .. 2) . "]::${name}[]";
 	};
-	return { name => "${name}[]", value => $value, element => 0, array => 1 };
+	return { name => "${name}[]", value => $value, element => 0 };
 }
 
 sub composite_of
@@ -346,7 +345,7 @@ sub domain_over
 	# jsonb_populate_record() reads no domain over a type that lacks binary input
 	return $base unless $base->{domain} // 1;
 	push @$ddl, "CREATE DOMAIN $name AS $base->{name};\n";
-	return { name => $name, element => !$base->{array} && $base->{element}, array => $base->{array},
+	return { name => $name, element => 1,
 		value => sub { return '(' . $base->{value}->() . ")::$name" } };
 }
 
