@@ -237,7 +237,7 @@ teardown(void **state)
 static const char *
 path_in(const char *name)
 {
-	static char path[160];
+	static char path[2048];
 
 	snprintf(path, sizeof(path), "%s/%s", directory, name);
 	return path;

@@ -16,7 +16,7 @@ EXCEPTION WHEN invalid_parameter_value THEN
 	RAISE NOTICE 'begins with: %; not named: %', substr(hint, 1, 15), (SELECT string_agg(name, ', ')
 		FROM unnest(ARRAY['protocol_version', 'format', 'framing', 'batch_bytes', 'source', 'delete', 'numeric', 'bigint',
 			'binary', 'generated_columns', 'origin', 'transaction_records', 'messages', 'message_prefixes',
-			'max_record_bytes', 'publication_names']) AS name
+			'max_record_bytes', 'publication_names', 'pipeline', 'on_expression_error']) AS name
 		WHERE name <> ALL (string_to_array(rtrim(substr(hint, 16), '.'), ', ')));
 END
 $$;
@@ -128,6 +128,20 @@ SELECT brief('bigint', 'NUMBER');
 SELECT brief('bigint', 'number ');
 SELECT brief('bigint', ' number');
 SELECT brief('bigint', 'numbe');
+
+-- on_expression_error
+SELECT brief('on_expression_error', 'stop');
+SELECT brief('on_expression_error', 'null');
+\set VERBOSITY default
+SELECT brief('on_expression_error', '');
+\set VERBOSITY terse
+SELECT brief('on_expression_error', 'ignore');
+
+-- pipeline
+\set VERBOSITY default
+SELECT brief('pipeline', '');
+\set VERBOSITY terse
+SELECT brief('pipeline', repeat('p', 64));
 
 -- binary
 SELECT brief('binary', 'hex');
