@@ -115,6 +115,12 @@ check_walker(Node *node, void *context)
 	return expression_tree_walker(node, check_walker, context);
 }
 
+static bool
+is_star(const Node *node)
+{
+	return IsA(node, ColumnRef) && IsA(llast(((const ColumnRef *) node)->fields), A_Star);
+}
+
 /* The expression in SELECT expression, which must be all there is. */
 static Node *
 read_single_expression(const char *text)
@@ -132,7 +138,8 @@ read_single_expression(const char *text)
 			/* a SELECT of nothing but this list, and in the list no name and no star */
 			expected.targetList = statement->targetList;
 			target = linitial_node(ResTarget, statement->targetList);
-			if (equal(statement, &expected) && target->name == NULL && target->indirection == NIL)
+			if (equal(statement, &expected) && target->name == NULL && target->indirection == NIL &&
+				!is_star(target->val))
 				return target->val;
 		}
 	}
