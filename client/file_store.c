@@ -345,7 +345,7 @@ file_store_open(FileStore **result, const FileOps *ops, const char *path, Source
 {
 	FileStore *store = store_new(ops, path);
 	bool exists;
-	bool valid;
+	bool valid = false;
 	uint64_t size;
 	CdcStatus status;
 

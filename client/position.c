@@ -72,6 +72,19 @@ source_equal(const Source *a, const Source *b)
 		   strcmp(a->database, b->database) == 0 && strcmp(a->slot, b->slot) == 0;
 }
 
+bool
+position_same_stream(const Position *a, const Position *b)
+{
+	return a->incarnation == b->incarnation && a->timeline >= b->timeline;
+}
+
+bool
+position_covers(const Position *a, const Position *b)
+{
+	return position_same_stream(a, b) && record_id_compare(&a->id, &b->id) >= 0 &&
+		   a->end_lsn >= b->end_lsn && a->confirmed >= b->confirmed;
+}
+
 char *
 commit_time_format(char *text, int64_t commit_time)
 {

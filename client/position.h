@@ -60,6 +60,15 @@ typedef struct Position
 	int64_t commit_time; /* of id's transaction, microseconds since 2000-01-01 UTC; 0: none yet */
 } Position;
 
+/*
+ * Whether a speaks of the stream that b is of: the same incarnation, and at least b's timeline.  Only
+ * then can their LSNs be compared.	 A position that was set back is not of the old one's stream.
+ */
+extern bool position_same_stream(const Position *a, const Position *b);
+
+/* Whether all that needed to be durable for b is durable by a. */
+extern bool position_covers(const Position *a, const Position *b);
+
 /* A JSON object with both, LSNs and big numbers as strings; the caller's to json_object_put(). */
 extern struct json_object *position_to_json(const Source *source, const Position *position);
 

@@ -16,8 +16,8 @@
 #include <poll.h>
 #include <string.h>
 
-#include "../plugin/cdc_protocol.h"
 #include "clock.h"
+#include "delivery.h"
 #include "log.h"
 #include "wal_message.h"
 
@@ -41,14 +41,7 @@
 typedef struct Pump
 {
 	Session *session;
-	char *copy_data; /* the message being handed over, libpq's; NULL: none */
-	Frame frame;     /* of it, not yet handed over */
-	bool have_frame;
-	bool record_taken;   /* of that frame: what is left is the end of its transaction */
-	bool in_transaction; /* frames came, the commit frame did not yet */
-	uint64_t transaction_lsn;
-	RecordId seen; /* the last record that came in this session */
-	bool sink_full;
+	Delivery delivery;
 	uint64_t idle_lsn; /* WAL end of the last keepalive, if nothing came behind it */
 	bool idle_asked;   /* the server waits for that to be confirmed */
 	int64_t idle_stored;
@@ -64,11 +57,7 @@ typedef struct Pump
 static bool
 everything_durable(const Session *session)
 {
-	const Position *durable = &session->progress.durable;
-
-	return record_id_compare(&durable->id, &session->taken.id) >= 0 &&
-		   durable->end_lsn >= session->taken.end_lsn &&
-		   durable->confirmed >= session->taken.confirmed;
+	return position_covers(&session->progress.durable, &session->taken);
 }
 
 static void
@@ -79,174 +68,6 @@ begin_stop(Pump *pump, PumpEnd end, int64_t now)
 	pump->stopping = true;
 	pump->end = end;
 	pump->stop_deadline = end == PUMP_INTERRUPTED ? now + STOP_TIMEOUT : INT64_MAX;
-}
-
-/* A status of the sink's: remembered as its own, so that it is closed without further ado. */
-static CdcStatus
-sink_status(Session *session, CdcStatus status)
-{
-	if (status != CDC_OK)
-		session->sink_failed = true;
-	return status;
-}
-
-/* Records rise strictly; otherwise one would be taken for a double and lost in silence. */
-static CdcStatus
-check_order(Pump *pump, const RecordId *id, CdcError *err)
-{
-	char lsn[LSN_TEXT_SIZE];
-	char seen_lsn[LSN_TEXT_SIZE];
-	const MessageHeader *message = &pump->session->reader.message;
-
-	if (pump->in_transaction && pump->transaction_lsn != id->commit_lsn)
-		return cdc_error(
-			err, CDC_STOP, "the server began transaction %s before it ended transaction %s",
-			lsn_format(lsn, id->commit_lsn), lsn_format(seen_lsn, pump->transaction_lsn));
-	if (pump->frame.kind == CDC_FRAME_COMMIT && !message->transactional)
-		return CDC_OK; /* has the id of the message that it ends */
-	if (record_id_compare(id, &pump->seen) <= 0)
-		return cdc_error(err, CDC_STOP,
-						 "the server sent record %s seq %" PRIu64 " after record %s seq %" PRIu64,
-						 lsn_format(lsn, id->commit_lsn), id->seq,
-						 lsn_format(seen_lsn, pump->seen.commit_lsn), pump->seen.seq);
-	pump->seen = *id;
-	return CDC_OK;
-}
-
-/* The position that holds once this record, or end of a transaction, is durable. */
-static Position
-position_after(const Session *session, const RecordId *id)
-{
-	const MessageHeader *message = &session->reader.message;
-	Position after = session->taken;
-
-	after.id = *id;
-	if (message->timeline > after.timeline)
-		after.timeline = message->timeline;
-	if (message->commit_time != 0)
-		after.commit_time = message->commit_time;
-	return after;
-}
-
-/* Hands one record to the sink, unless the window is full or the sink is. */
-static CdcStatus
-deliver_record(Pump *pump, const RecordId *id, CdcError *err)
-{
-	Session *session = pump->session;
-	StreamState *state = session->state;
-	const SinkOps *ops = state->sink->base.ops;
-	uint64_t in_flight = session->taken_bytes - session->progress.durable_bytes;
-	uint32_t length = pump->frame.payload_length;
-	Position after = position_after(session, id);
-	SinkRecord record = {.message = &session->reader.message,
-						 .frame = &pump->frame,
-						 .id = *id,
-						 .incarnation = after.incarnation};
-	bool taken;
-	CdcStatus status;
-
-	if (in_flight > 0 && in_flight + length > state->options->max_in_flight)
-	{
-		pump->sink_full = true;
-		return sink_status(session, ops->flush(state->sink, err));
-	}
-	status = sink_status(session, ops->deliver(state->sink, &record, &after, &taken, err));
-	if (status != CDC_OK || !taken)
-	{
-		pump->sink_full = true;
-		return status;
-	}
-	session->taken = after;
-	session->taken_bytes += length;
-	pump->record_taken = true;
-	state->records++;
-	state->bytes += length;
-	if (record_id_compare(id, &state->handed_over) > 0)
-		state->handed_over = *id;
-	return CDC_OK;
-}
-
-static CdcStatus
-end_transaction(Pump *pump, const RecordId *id, CdcError *err)
-{
-	Session *session = pump->session;
-	uint64_t end_lsn = session->reader.message.end_lsn;
-	Position after;
-
-	pump->in_transaction = false;
-	if (end_lsn <= session->taken.end_lsn)
-		return CDC_OK; /* was whole before this session */
-	after = position_after(session, id);
-	after.end_lsn = end_lsn;
-	if (after.confirmed < end_lsn)
-		after.confirmed = end_lsn;
-	session->taken = after;
-	return sink_status(session, session->state->sink->base.ops->end_transaction(
-									session->state->sink, &after, err));
-}
-
-/* Hands over the frame at hand; have_frame stays set where the sink is full. */
-static CdcStatus
-hand_over(Pump *pump, CdcError *err)
-{
-	Session *session = pump->session;
-	const Frame *frame = &pump->frame;
-	RecordId id = {session->reader.message.commit_lsn, frame->seq, frame->part};
-	bool is_record = frame->kind == CDC_FRAME_RECORD || frame->payload_length > 0;
-	CdcStatus status = CDC_OK;
-
-	if (is_record && !pump->record_taken && record_id_compare(&id, &session->start.id) > 0)
-	{
-		status = deliver_record(pump, &id, err);
-		if (status != CDC_OK || !pump->record_taken)
-			return status;
-	}
-	pump->have_frame = false;
-	pump->record_taken = false;
-	if (frame->kind == CDC_FRAME_COMMIT)
-		status = end_transaction(pump, &id, err);
-	return status;
-}
-
-static void
-drop_message(Pump *pump)
-{
-	PQfreemem(pump->copy_data);
-	pump->copy_data = NULL;
-}
-
-/* Hands over what is left of the message at hand, as far as the sink takes it. */
-static CdcStatus
-hand_over_message(Pump *pump, CdcError *err)
-{
-	Session *session = pump->session;
-
-	while (pump->copy_data != NULL && !pump->sink_full)
-	{
-		CdcStatus status = CDC_OK;
-
-		if (!pump->have_frame)
-		{
-			RecordId id;
-
-			status = frame_next(&session->reader, &pump->frame, &pump->have_frame, err);
-			if (status == CDC_OK && !pump->have_frame)
-			{
-				drop_message(pump);
-				return CDC_OK;
-			}
-			id = (RecordId){session->reader.message.commit_lsn, pump->frame.seq, pump->frame.part};
-			if (status == CDC_OK)
-				status = check_order(pump, &id, err);
-			pump->in_transaction = true;
-			pump->transaction_lsn = id.commit_lsn;
-		}
-		if (status == CDC_OK)
-			status = hand_over(pump, err);
-		if (status != CDC_OK)
-			return status;
-	}
-	return CDC_OK;
 }
 
 /*
@@ -270,7 +91,7 @@ receive_keepalive(Pump *pump, const WalMessage *message, int64_t now)
 	feedback_note_received(&pump->session->feedback, message->wal_end);
 	if (message->reply_requested)
 		pump->session->feedback.reply_due = true;
-	if (!pump->in_transaction)
+	if (!pump->delivery.in_transaction)
 	{
 		pump->idle_lsn = message->wal_end;
 		pump->idle_asked = message->reply_requested;
@@ -292,10 +113,11 @@ receive_data(Pump *pump, const WalMessage *message, int64_t now, CdcError *err)
 	feedback_note_received(&session->feedback, message->wal_end);
 	pump->idle_lsn = 0;
 	pump->idle_asked = false;
-	if (endpos != 0 && !pump->in_transaction && session->reader.message.commit_lsn > endpos)
+	if (endpos != 0 && !pump->delivery.in_transaction &&
+		session->reader.message.commit_lsn > endpos)
 	{
 		begin_stop(pump, PUMP_ENDPOS, now);
-		drop_message(pump);
+		delivery_drop(&pump->delivery);
 		return CDC_OK;
 	}
 	if (session->reader.message.timeline > session->identity.timeline)
@@ -303,7 +125,7 @@ receive_data(Pump *pump, const WalMessage *message, int64_t now, CdcError *err)
 						 "the server has been promoted to timeline %" PRIu32
 						 ": beginning anew, to hold positions against its history",
 						 session->reader.message.timeline);
-	return hand_over_message(pump, err);
+	return delivery_continue(&pump->delivery, err);
 }
 
 /* The stream has ended by itself: the result says why. */
@@ -339,13 +161,13 @@ receive(Pump *pump, int64_t now, bool *got, CdcError *err)
 	if (length < 0)
 		return pgconn_error(session->conn, NULL, "streaming", err);
 	pump->last_received = now;
-	pump->copy_data = data;
+	pump->delivery.message = data;
 	status = wal_message_parse(&message, data, (size_t) length, err);
 	if (status == CDC_OK && message.kind == WAL_DATA)
 		return receive_data(pump, &message, now, err);
 	if (status == CDC_OK)
 		status = receive_keepalive(pump, &message, now);
-	drop_message(pump);
+	delivery_drop(&pump->delivery);
 	return status;
 }
 
@@ -356,7 +178,7 @@ store_idle_progress(Pump *pump, int64_t now, CdcError *err)
 	Session *session = pump->session;
 	CdcStatus status;
 
-	if (pump->idle_lsn <= session->taken.confirmed || pump->in_transaction ||
+	if (pump->idle_lsn <= session->taken.confirmed || pump->delivery.in_transaction ||
 		(!pump->idle_asked && !pump->stopping && now - pump->idle_stored < IDLE_STORE_INTERVAL))
 		return CDC_OK;
 	status = session_check_promotion(session, err);
@@ -364,7 +186,7 @@ store_idle_progress(Pump *pump, int64_t now, CdcError *err)
 		return status;
 	pump->idle_stored = now;
 	session->taken.confirmed = pump->idle_lsn;
-	return sink_status(
+	return session_sink_status(
 		session, session->state->sink->base.ops->store(session->state->sink, &session->taken, err));
 }
 
@@ -381,7 +203,7 @@ show_progress(Pump *pump, int64_t now)
 	if (session->feedback.received > durable->confirmed)
 		progress.lag_bytes = session->feedback.received - durable->confirmed;
 	progress.lag_seconds = -1;
-	if (everything_durable(session) && !pump->in_transaction)
+	if (everything_durable(session) && !pump->delivery.in_transaction)
 		progress.lag_seconds = 0;
 	else if (durable->commit_time != 0)
 		progress.lag_seconds =
@@ -399,7 +221,7 @@ ask_server(Pump *pump, int64_t now)
 
 	if (pump->session->state->endpos != 0 && !pump->stopping)
 		interval = ENDPOS_ASK_INTERVAL;
-	if (pump->sink_full || now - pump->last_received < interval ||
+	if (pump->delivery.sink_full || now - pump->last_received < interval ||
 		now - pump->last_asked < interval)
 		return;
 	pump->last_asked = now;
@@ -420,15 +242,17 @@ take_turn(Pump *pump, int64_t now, CdcError *err)
 		begin_stop(pump, PUMP_INTERRUPTED, now);
 	status = store_idle_progress(pump, now, err);
 	if (status == CDC_OK && pump->stopping)
-		status = sink_status(session, ops->flush(state->sink, err));
+		status = session_sink_status(session, ops->flush(state->sink, err));
 	if (status == CDC_OK)
-		status = sink_status(session, ops->poll(state->sink, now, &session->progress, err));
+		status = session_sink_status(session, ops->poll(state->sink, now, &session->progress, err));
 	if (status != CDC_OK)
 		return status;
 	if (session->progress.closed)
 		begin_stop(pump, PUMP_CLOSED, now);
-	feedback_note_durable(&session->feedback, session->progress.durable.confirmed);
-	pump->sink_full = false;
+	/* Until the position that we began with is stored, the sink may speak of another stream. */
+	if (position_same_stream(&session->progress.durable, &session->start))
+		feedback_note_durable(&session->feedback, session->progress.durable.confirmed);
+	pump->delivery.sink_full = false;
 	show_progress(pump, now);
 	ask_server(pump, now);
 	return session_send_feedback(session, now, err);
@@ -508,10 +332,10 @@ move_records(Pump *pump, int64_t now, bool *moved, CdcError *err)
 	*moved = false;
 	if (pump->stopping)
 		return CDC_OK;
-	if (pump->copy_data == NULL)
+	if (pump->delivery.message == NULL)
 		return receive(pump, now, moved, err);
-	status = hand_over_message(pump, err);
-	*moved = pump->copy_data == NULL || pump->session->state->records != before;
+	status = delivery_continue(&pump->delivery, err);
+	*moved = pump->delivery.message == NULL || pump->session->state->records != before;
 	return status;
 }
 
@@ -523,7 +347,8 @@ run_once(Pump *pump, bool *stopped, CdcError *err)
 	bool moved;
 	CdcStatus status = move_records(pump, now, &moved, err);
 
-	if (status != CDC_OK || (moved && !pump->sink_full && now - pump->last_turn < TURN_INTERVAL))
+	if (status != CDC_OK ||
+		(moved && !pump->delivery.sink_full && now - pump->last_turn < TURN_INTERVAL))
 		return status;
 	status = take_turn(pump, now, err);
 	if (status == CDC_OK && pump->stopping)
@@ -531,21 +356,22 @@ run_once(Pump *pump, bool *stopped, CdcError *err)
 	if (status != CDC_OK || *stopped || moved)
 		return status;
 	/* The sink may have made room just now, and then it will not wake us for it. */
-	if (pump->copy_data != NULL)
+	if (pump->delivery.message != NULL)
 		status = move_records(pump, now, &moved, err);
 	if (status != CDC_OK || moved)
 		return status;
 	/* While we do not read, the server's silence is of our making. */
-	if (pump->copy_data != NULL || pump->stopping)
+	if (pump->delivery.message != NULL || pump->stopping)
 		pump->last_received = now;
-	status = wait_for_events(pump, pump->copy_data == NULL && !pump->stopping, err);
+	status = wait_for_events(pump, pump->delivery.message == NULL && !pump->stopping, err);
 	return status == CDC_OK ? check_receive_timeout(pump, clock_now(), err) : status;
 }
 
 CdcStatus
 pump_run(Session *session, PumpEnd *end, CdcError *err)
 {
-	Pump pump = {.session = session, .last_received = clock_now()};
+	Pump pump = {
+		.session = session, .delivery = {.session = session}, .last_received = clock_now()};
 	bool stopped = false;
 	CdcStatus status = CDC_OK;
 
@@ -554,7 +380,7 @@ pump_run(Session *session, PumpEnd *end, CdcError *err)
 		session->feedback.ask_for_reply = true;
 	while (status == CDC_OK && !stopped)
 		status = run_once(&pump, &stopped, err);
-	drop_message(&pump);
+	delivery_drop(&pump.delivery);
 	if (status != CDC_OK)
 		return status;
 	*end = pump.end;

@@ -55,6 +55,14 @@ session_send_feedback(Session *session, int64_t now, CdcError *err)
 	return CDC_OK;
 }
 
+CdcStatus
+session_sink_status(Session *session, CdcStatus status)
+{
+	if (status != CDC_OK)
+		session->sink_failed = true;
+	return status;
+}
+
 /* SinkConfig's tick: the server must not take us for dead while the sink is being opened. */
 bool
 session_tick(void *session_arg)
@@ -326,7 +334,7 @@ resume(Session *session, CdcError *err)
 	session->sink_open = true; /* close() is safe after a failed open() */
 	status = ops->open(state->sink, &session->source, &input.stored_source, &input.stored,
 					   &input.found, err);
-	session->sink_failed = status != CDC_OK;
+	status = session_sink_status(session, status);
 	if (status == CDC_OK)
 		status = resume_decide(&input, &plan, err);
 	if (status != CDC_OK)
@@ -340,9 +348,7 @@ resume(Session *session, CdcError *err)
 	feedback_note_received(&session->feedback, session->identity.wal_end);
 	if (!plan.changed)
 		return CDC_OK;
-	status = ops->store(state->sink, &session->taken, err);
-	session->sink_failed = status != CDC_OK;
-	return status;
+	return session_sink_status(session, ops->store(state->sink, &session->taken, err));
 }
 
 static void

@@ -66,6 +66,9 @@ extern void session_close(Session *session);
 /* SinkConfig's tick(), for a sink that is being opened: session is the Session. */
 extern bool session_tick(void *session);
 
+/* Passes on a status of the sink's; a failure is remembered as the sink's own. */
+extern CdcStatus session_sink_status(Session *session, CdcStatus status) CDC_MUST_CHECK;
+
 /* Sends an update if one is due, and whatever libpq could not send before. */
 extern CdcStatus session_send_feedback(Session *session, int64_t now, CdcError *err) CDC_MUST_CHECK;
 

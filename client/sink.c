@@ -68,17 +68,6 @@ sink_destroy(Sink *sink)
 	sink->base.ops->destroy(sink);
 }
 
-/* Everything up to until is durable, or there will be no more. */
-static bool
-drained(const SinkProgress *progress, const Position *until)
-{
-	const Position *durable = &progress->durable;
-
-	return progress->closed ||
-		   (record_id_compare(&durable->id, &until->id) >= 0 &&
-			durable->end_lsn >= until->end_lsn && durable->confirmed >= until->confirmed);
-}
-
 CdcStatus
 sink_drain(Sink *sink, const Position *until, int64_t deadline, const volatile int *interrupted,
 		   SinkProgress *progress, CdcError *err)
@@ -92,7 +81,7 @@ sink_drain(Sink *sink, const Position *until, int64_t deadline, const volatile i
 		int64_t now = clock_now();
 
 		status = ops->poll(sink, now, progress, err);
-		if (status != CDC_OK || drained(progress, until))
+		if (status != CDC_OK || progress->closed || position_covers(&progress->durable, until))
 			return status;
 		if (now >= deadline || (interrupted != NULL && *interrupted > 1))
 			return cdc_error(err, CDC_RETRY,

@@ -137,6 +137,38 @@ sources_differ_in_each_part(void **state)
 	assert_false(source_equal(&here, &other));
 }
 
+/* LSNs of another timeline or incarnation say nothing about this one's. */
+static void
+positions_cover_within_a_stream(void **state)
+{
+	const Position small = {
+		.timeline = 2, .incarnation = 1, .id = {10, 1, 0}, .end_lsn = 9, .confirmed = 9};
+	Position large = small;
+
+	(void) state;
+	assert_true(position_covers(&small, &small));
+	large.timeline = 3;
+	large.id.commit_lsn = large.end_lsn = large.confirmed = 100;
+	assert_true(position_covers(&large, &small));
+	assert_false(position_covers(&small, &large));
+	large.incarnation = 2;
+	assert_false(position_covers(&large, &small));
+	large.incarnation = 0;
+	assert_false(position_covers(&large, &small));
+	large.incarnation = 1;
+	large.timeline = 1;
+	assert_false(position_covers(&large, &small));
+	large = small;
+	large.id.seq = 0;
+	assert_false(position_covers(&large, &small));
+	large = small;
+	large.end_lsn--;
+	assert_false(position_covers(&large, &small));
+	large = small;
+	large.confirmed--;
+	assert_false(position_covers(&large, &small));
+}
+
 static SidecarState
 some_state(uint64_t generation)
 {
@@ -451,6 +483,7 @@ main(void)
 		cmocka_unit_test(times_are_rfc_3339),
 		cmocka_unit_test(positions_read_back),
 		cmocka_unit_test(sources_differ_in_each_part),
+		cmocka_unit_test(positions_cover_within_a_stream),
 		cmocka_unit_test(slots_read_back),
 		cmocka_unit_test(spoilt_slots_are_none),
 		cmocka_unit_test(newer_slot_wins),

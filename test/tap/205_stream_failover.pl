@@ -1,0 +1,95 @@
+# A standby is promoted without having received all that was delivered: the client notices, refuses, and
+# goes on under a new incarnation when that is accepted.  What both servers have is no divergence.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+use CdcStream;
+use CdcTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $dir = PostgreSQL::Test::Utils::tempdir();
+my $primary = make_node('primary');
+my ($code, $log);
+
+$primary->safe_psql('postgres', 'CREATE TABLE t (id int PRIMARY KEY)');
+create_slot($primary, 'postgres', 's');
+$primary->backup('backup');
+
+sub make_standby
+{
+	my ($name) = @_;
+	my $standby = PostgreSQL::Test::Cluster->new($name);
+
+	$standby->init_from_backup($primary, 'backup', has_streaming => 1);
+	$standby->start;
+	return $standby;
+}
+
+sub ids
+{
+	return join(' ', slurp_bytes($_[0]) =~ /"after":\{"id":(\d+)/g);
+}
+
+my $behind = make_standby('behind');
+my $level = make_standby('level');
+
+$primary->safe_psql('postgres', 'INSERT INTO t SELECT generate_series(1, 3)');
+$primary->wait_for_catchup($_) foreach $behind, $level;
+
+# one standby hears no more; what follows is delivered, and lost with the primary
+$behind->append_conf('postgresql.conf', "primary_conninfo = ''");
+$behind->restart;
+$primary->safe_psql('postgres', 'INSERT INTO t SELECT generate_series(4, 6)');
+foreach my $file ('behind', 'level')
+{
+	$primary->safe_psql('postgres', "SELECT pg_copy_logical_replication_slot('s', 's_$file')");
+	($code, $log) = run_client(conninfo($primary, 'postgres'), "s_$file", "file://$dir/$file", '--until=now');
+	is($code, 0, "$file: delivered from the primary") or diag($log);
+	is(ids("$dir/$file"), '1 2 3 4 5 6', "$file: all of it");
+	is(sidecar_position("$dir/$file")->{timeline}, 1, "$file: of timeline 1");
+}
+$primary->wait_for_catchup($level);
+$primary->stop('immediate');
+
+foreach my $node ($behind, $level)
+{
+	$node->promote;
+	create_slot($node, 'postgres', 's_' . $node->name);
+	$node->safe_psql('postgres', 'INSERT INTO t SELECT generate_series(11, 13)');
+}
+
+# a slot made after the promotion begins behind what was there: that is a gap, and said to be one
+($code, $log) = run_client(conninfo($level, 'postgres'), 's_level', "file://$dir/level", '--until=now');
+is($code, 2, 'a new slot on the new primary: exit code 2');
+like($log, qr/records are missing/, 'is a gap');
+unlike($log, qr/diverged/, 'but no divergence where the standby had everything');
+($code, $log) =
+  run_client(conninfo($level, 'postgres'), 's_level', "file://$dir/level", '--until=now', '--accept=gap');
+is($code, 0, 'accepted') or diag($log);
+is(ids("$dir/level"), '1 2 3 4 5 6 11 12 13', 'goes on with what is new');
+is(sidecar_position("$dir/level")->{timeline}, 2, 'on timeline 2');
+is(sidecar_position("$dir/level")->{incarnation}, 0, 'in the same incarnation');
+
+($code, $log) = run_client(conninfo($behind, 'postgres'), 's_behind', "file://$dir/behind", '--until=now');
+is($code, 2, 'a new primary that lacks what was delivered: exit code 2');
+like($log, qr{the sink and the server have diverged: the server left timeline 1 at [0-9A-F]+/[0-9A-F]+},
+	'says where');
+like($log, qr/DETAIL.*The sink is at commit_lsn.*timeline 1\..*The slot is at.*on timeline 2/, 'both positions');
+like($log, qr/HINT.*--accept=divergence/, 'and the way out');
+($code, $log) = run_client(conninfo($behind, 'postgres'), 's_behind', "file://$dir/behind", '--until=now',
+	'--accept=divergence,gap');
+is($code, 0, 'accepted') or diag($log);
+like($log, qr/WARNING accepted: .*incarnation 1/, 'and logged');
+is(ids("$dir/behind"), '1 2 3 4 5 6 11 12 13', 'what the new primary has is delivered');
+is(sidecar_position("$dir/behind")->{incarnation}, 1, 'in a new incarnation');
+$behind->safe_psql('postgres', 'INSERT INTO t VALUES (14)');
+($code, $log) = run_client(conninfo($behind, 'postgres'), 's_behind', "file://$dir/behind", '--until=now');
+is($code, 0, 'and on without a flag') or diag($log);
+is(ids("$dir/behind"), '1 2 3 4 5 6 11 12 13 14', 'from there');
+
+$_->stop foreach $behind, $level;
+done_testing();
