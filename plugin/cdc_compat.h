@@ -72,6 +72,17 @@ cdc_attrmap_by_name(TupleDesc from, TupleDesc to)
 #endif
 }
 
+/*
+ * 18: the reorder buffer marks a subtransaction of a large transaction as streamed when it finds out that
+ * the transaction was rolled back (ReorderBufferTruncateTXN(), reorderbuffer.c), though nothing is
+ * streamed, and then wants to call stream_abort_cb: without one, an ERROR, and a stuck slot.
+ */
+#if PG_VERSION_NUM >= 180000
+#define CDC_NEEDS_STREAM_ABORT true
+#else
+#define CDC_NEEDS_STREAM_ABORT false
+#endif
+
 /* 18: virtual generated columns, whose value is not in the tuple: their expressions instead. */
 static inline Node *
 cdc_expand_virtual_columns(Relation relation, Node *expression)

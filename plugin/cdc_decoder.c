@@ -64,6 +64,7 @@ startup(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init)
 						   ? OUTPUT_PLUGIN_BINARY_OUTPUT
 						   : OUTPUT_PLUGIN_TEXTUAL_OUTPUT;
 	opt->receive_rewrites = false;
+	ctx->streaming = false; /* which stream_abort_cb would ask for */
 	decoder->change_context =
 		AllocSetContextCreate(ctx->context, "cdc_decoder change", ALLOCSET_DEFAULT_SIZES);
 	ctx->output_plugin_private = decoder;
@@ -391,6 +392,12 @@ decode_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr ls
 	MemoryContextReset(decoder->change_context);
 }
 
+/* Nothing of a transaction is sent before its commit, so there is nothing to take back. */
+static void
+ignore_abort(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr abort_lsn)
+{
+}
+
 void
 _PG_output_plugin_init(OutputPluginCallbacks *callbacks)
 {
@@ -404,4 +411,6 @@ _PG_output_plugin_init(OutputPluginCallbacks *callbacks)
 	callbacks->truncate_cb = decode_truncate;
 	callbacks->commit_cb = commit_transaction;
 	callbacks->message_cb = decode_message;
+	if (CDC_NEEDS_STREAM_ABORT)
+		callbacks->stream_abort_cb = ignore_abort;
 }

@@ -6,6 +6,7 @@
 
 #include "access/sysattr.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "utils/datum.h"
@@ -29,9 +30,40 @@ struct CdcExpression
 	TupleTableSlot *slot; /* columns that are not used stay NULL */
 	Input *inputs;
 	int ninputs;
+	Oid owner;    /* of the relation: who it is evaluated as */
 	int16 length; /* of the result's type */
 	bool by_value;
 };
+
+/* Who was there before. */
+typedef struct Caller
+{
+	Oid user;
+	int security;
+} Caller;
+
+/*
+ * What users wrote runs with their rights, not with those of who decodes, as an index's expressions do.
+ * (An ERROR restores the caller, too: with the transaction, or cdc_try()'s.)  And no snapshot is active
+ * in a walsender's callbacks.
+ */
+static Caller
+enter(const CdcExpression *expression)
+{
+	Caller caller;
+
+	GetUserIdAndSecContext(&caller.user, &caller.security);
+	SetUserIdAndSecContext(expression->owner, caller.security | SECURITY_RESTRICTED_OPERATION);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	return caller;
+}
+
+static void
+leave(Caller caller)
+{
+	PopActiveSnapshot();
+	SetUserIdAndSecContext(caller.user, caller.security);
+}
 
 static void
 find_inputs(CdcExpression *expression, Node *node, const AttrMap *map)
@@ -60,8 +92,10 @@ cdc_expression_build(Relation relation, Node *node, const AttrMap *map)
 	CdcExpression *expression = palloc0(sizeof(CdcExpression));
 	MemoryContext caller;
 	EState *estate;
+	Caller before;
 
-	PushActiveSnapshot(GetTransactionSnapshot());
+	expression->owner = relation->rd_rel->relowner;
+	before = enter(expression);
 	expression->slot =
 		MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(relation)), &TTSOpsVirtual);
 	expression->slot->tts_tableOid = RelationGetRelid(relation);
@@ -76,7 +110,7 @@ cdc_expression_build(Relation relation, Node *node, const AttrMap *map)
 	expression->context = GetPerTupleExprContext(estate);
 	expression->state = ExecPrepareExpr((Expr *) node, estate);
 	MemoryContextSwitchTo(caller);
-	PopActiveSnapshot();
+	leave(before);
 	return expression;
 }
 
@@ -106,6 +140,7 @@ Datum
 cdc_expression_eval(CdcExpression *expression, const Datum *values, const bool *nulls, bool *isnull)
 {
 	TupleTableSlot *slot = expression->slot;
+	Caller caller;
 	Datum value;
 
 	ExecClearTuple(slot);
@@ -119,11 +154,11 @@ cdc_expression_eval(CdcExpression *expression, const Datum *values, const bool *
 	ExecStoreVirtualTuple(slot);
 	expression->context->ecxt_scantuple = slot;
 
-	PushActiveSnapshot(GetTransactionSnapshot());
+	caller = enter(expression);
 	value = ExecEvalExprSwitchContext(expression->state, expression->context, isnull);
 	if (!*isnull)
 		value = datumCopy(value, expression->by_value, expression->length);
-	PopActiveSnapshot();
+	leave(caller);
 	ResetExprContext(expression->context);
 	return value;
 }

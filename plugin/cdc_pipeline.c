@@ -36,7 +36,8 @@ enum
 	RULE_RELATION,
 	RULE_KIND,
 	RULE_MEMBER,
-	RULE_DEFINITION
+	RULE_DEFINITION,
+	RULE_REPLACES
 };
 
 const char *const cdc_rule_kind_names[CDC_NUM_RULE_KINDS] = {
@@ -190,6 +191,7 @@ read_rule_rows(Relation table, const char *name)
 		rule->kind = rule_kind(TextDatumGetCString(values[RULE_KIND]));
 		rule->member = TextDatumGetCString(values[RULE_MEMBER]);
 		rule->definition = TextDatumGetCString(values[RULE_DEFINITION]);
+		rule->replaces = DatumGetBool(values[RULE_REPLACES]);
 		rules = lappend(rules, rule);
 	}
 	systable_endscan(scan);

@@ -32,6 +32,7 @@ typedef struct CdcRule
 	CdcRuleKind kind;
 	char *member; /* "" where the kind has none */
 	char *definition;
+	bool replaces; /* COLUMN: a column of that name, which must not be sent as it is */
 } CdcRule;
 
 typedef struct CdcPipeline

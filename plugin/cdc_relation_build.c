@@ -236,6 +236,36 @@ names_column(const Build *build, const char *member)
 		   column_is_selected(build, TupleDescAttr(RelationGetDescr(build->published), attnum - 1));
 }
 
+/*
+ * A rule that hides a column which is no longer there would hide nothing: the column may have got another
+ * name.
+ */
+static void
+require_hidden_columns(Build *build)
+{
+	ListCell *cell;
+
+	foreach (cell, build->rules)
+	{
+		const CdcRule *rule = lfirst(cell);
+		RuleContext argument = {build, rule};
+		ErrorContextCallback context = {error_context_stack, rule_error_context, &argument};
+
+		if (rule->kind != CDC_RULE_DROP && rule->kind != CDC_RULE_RENAME && !rule->replaces)
+			continue;
+		error_context_stack = &context;
+		if (get_attnum(RelationGetRelid(build->published), rule->member) <= 0)
+			ereport(
+				ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
+				errmsg("column \"%s\" of relation \"%s\" does not exist", rule->member,
+					   RelationGetRelationName(build->published)),
+				errdetail("A rule drops, renames or replaces it."),
+				errhint("Remove the rule with cdc.remove_rule() before the column is dropped or "
+						"renamed, in the same transaction."));
+		error_context_stack = context.previous;
+	}
+}
+
 /* The members; by_attnum gets, for each column of the published relation, the one in its place. */
 static void
 build_columns(Build *build, CdcColumn **by_attnum)
@@ -366,6 +396,7 @@ build_records(Build *build)
 	build->types.options.binary_as_base64 = options->binary == CDC_BINARY_BASE64;
 
 	collect_rules(build);
+	require_hidden_columns(build);
 	build->logged = logged_columns(build->relation);
 	by_attnum =
 		palloc0(sizeof(CdcColumn *) * Max(RelationGetNumberOfAttributes(build->published), 1));

@@ -17,6 +17,7 @@
 #include "parser/parse_node.h"
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
@@ -30,31 +31,52 @@
  * since 'today' is one.
  */
 static const char *const stable_functions[] = {
-	"anytextcat",        "array_out",
-	"array_to_json",     "array_to_string",
-	"cash_out",          "concat",
-	"concat_ws",         "date",
-	"date_out",          "date_part",
-	"date_trunc",        "enum_out",
-	"extract",           "format",
-	"json_build_array",  "json_build_object",
-	"jsonb_build_array", "jsonb_build_object",
-	"multirange_out",    "quote_literal",
-	"quote_nullable",    "range_out",
-	"record_out",        "row_to_json",
-	"textanycat",        "time",
-	"timestamp",         "timestamp_out",
-	"timestamptz_out",   "timetz",
-	"timezone",          "to_char",
-	"to_json",           "to_jsonb",
+	"anytextcat",
+	"array_out",
+	"array_to_string",
+	"cash_out",
+	"concat",
+	"concat_ws",
+	"date",
+	"date_out",
+	"date_part",
+	"date_trunc",
+	"enum_out",
+	"extract",
+	"format",
+	"interval_out",
+	"interval_pl_timestamptz",
+	"multirange_out",
+	"numeric",
+	"quote_literal",
+	"quote_nullable",
+	"range_out",
+	"record_out",
+	"textanycat",
+	"time",
+	"timestamp",
+	"timestamp_out",
+	"timestamptz",
+	"timestamptz_mi_interval",
+	"timestamptz_out",
+	"timestamptz_pl_interval",
+	"timetz",
+	"timezone",
+	"to_char",
+};
+
+/* The same of those that make JSON: they would call a user's own cast of a type to json. */
+static const char *const json_functions[] = {
+	"array_to_json",      "json_build_array", "json_build_object", "jsonb_build_array",
+	"jsonb_build_object", "row_to_json",      "to_json",           "to_jsonb",
 };
 
 static bool
-is_listed(const char *name)
+is_listed(const char *name, const char *const *list, int length)
 {
-	for (int i = 0; i < lengthof(stable_functions); i++)
+	for (int i = 0; i < length; i++)
 	{
-		if (strcmp(stable_functions[i], name) == 0)
+		if (strcmp(list[i], name) == 0)
 			return true;
 	}
 	return false;
@@ -80,12 +102,74 @@ refuse_function(Oid function, void *context)
 						"change and its decoding."));
 	}
 	if (volatility == PROVOLATILE_IMMUTABLE ||
-		(volatility == PROVOLATILE_STABLE && is_listed(name)))
+		(volatility == PROVOLATILE_STABLE &&
+		 (is_listed(name, stable_functions, lengthof(stable_functions)) ||
+		  is_listed(name, json_functions, lengthof(json_functions)))))
 		return false;
 	ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			errmsg("function %s() may not be used in a rule", name),
 			errdetail("Its result depends on more than its arguments, but decoding the same WAL "
 					  "twice must give the same bytes."));
+}
+
+/* A value that is made into JSON, or a part of it: of a built-in type. */
+static void
+refuse_user_types(Node *value)
+{
+	Oid type = getBaseType(exprType(value));
+	Oid element = get_base_element_type(type);
+	List *parts = NIL;
+	ListCell *cell;
+
+	if (OidIsValid(element))
+		type = element;
+	if (type >= FirstUnpinnedObjectId)
+		ereport(
+			ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			errmsg("the expression of a rule may not make JSON of type %s", format_type_be(type)),
+			errhint("Cast the value to text, or to another type of PostgreSQL's own."));
+	if (IsA(value, RowExpr))
+		parts = ((RowExpr *) value)->args;
+	else if (IsA(value, ArrayExpr))
+		parts = ((ArrayExpr *) value)->elements;
+	foreach (cell, parts)
+		refuse_user_types(lfirst(cell));
+}
+
+static void
+check_json_function(FuncExpr *call)
+{
+	ListCell *cell;
+
+	if (call->funcid >= FirstUnpinnedObjectId ||
+		!is_listed(get_func_name(call->funcid), json_functions, lengthof(json_functions)))
+		return;
+	foreach (cell, call->args)
+		refuse_user_types(lfirst(cell));
+}
+
+/* A constant that names something which can be dropped, or is not there for an older snapshot. */
+static bool
+names_user_object(const Const *constant)
+{
+	switch (constant->consttype)
+	{
+		case REGCLASSOID:
+		case REGCOLLATIONOID:
+		case REGCONFIGOID:
+		case REGDICTIONARYOID:
+		case REGNAMESPACEOID:
+		case REGOPERATOROID:
+		case REGOPEROID:
+		case REGPROCEDUREOID:
+		case REGPROCOID:
+		case REGROLEOID:
+		case REGTYPEOID:
+			return !constant->constisnull &&
+				   DatumGetObjectId(constant->constvalue) >= FirstNormalObjectId;
+		default:
+			return false;
+	}
 }
 
 static bool
@@ -107,11 +191,17 @@ check_walker(Node *node, void *context)
 		what = "the time, a user or a sequence";
 	else if (IsA(node, Var) && ((Var *) node)->varattno <= 0)
 		what = "a system column or the whole row";
+	else if (IsA(node, CoerceToDomain))
+		what = "a cast to a domain, whose constraints may be anything";
+	else if (IsA(node, Const) && names_user_object((Const *) node))
+		what = "the name of a table, role or other object";
 	if (what)
 		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("the expression of a rule may not use %s", what),
 				errhint("Use the row's columns, operators, and functions that depend on them."));
 	(void) check_functions_in_node(node, refuse_function, NULL);
+	if (IsA(node, FuncExpr))
+		check_json_function((FuncExpr *) node);
 	return expression_tree_walker(node, check_walker, context);
 }
 
@@ -121,11 +211,13 @@ is_star(const Node *node)
 	return IsA(node, ColumnRef) && IsA(llast(((const ColumnRef *) node)->fields), A_Star);
 }
 
+#define EXPRESSION_PREFIX "SELECT "
+
 /* The expression in SELECT expression, which must be all there is. */
 static Node *
-read_single_expression(const char *text)
+read_single_expression(const char *source)
 {
-	List *statements = raw_parser(psprintf("SELECT %s", text), RAW_PARSE_DEFAULT);
+	List *statements = raw_parser(source, RAW_PARSE_DEFAULT);
 	SelectStmt expected = {.type = T_SelectStmt};
 	SelectStmt *statement;
 	ResTarget *target;
@@ -144,21 +236,38 @@ read_single_expression(const char *text)
 		}
 	}
 	ereport(ERROR, errcode(ERRCODE_SYNTAX_ERROR),
-			errmsg("not a single SQL expression: \"%s\"", text),
+			errmsg("not a single SQL expression: \"%s\"", source + strlen(EXPRESSION_PREFIX)),
 			errhint("Write an expression over the table's columns, such as lower(email)."));
+}
+
+/* Places in the expression are not places in the command that it came with. */
+static void
+expression_error_context(void *arg)
+{
+	int position = geterrposition() - (int) strlen(EXPRESSION_PREFIX);
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery((const char *) arg + strlen(EXPRESSION_PREFIX));
+	}
 }
 
 Node *
 cdc_rule_parse(Relation relation, const char *text)
 {
+	char *source = psprintf(EXPRESSION_PREFIX "%s", text);
+	ErrorContextCallback context = {error_context_stack, expression_error_context, source};
 	ParseState *pstate = make_parsestate(NULL);
 	ParseNamespaceItem *item;
 	Node *expression;
 
-	pstate->p_sourcetext = text;
+	error_context_stack = &context;
+	pstate->p_sourcetext = source;
 	item = addRangeTableEntryForRelation(pstate, relation, AccessShareLock, NULL, false, true);
 	addNSItemToQuery(pstate, item, false, true, true);
-	expression = transformExpr(pstate, read_single_expression(text), EXPR_KIND_OTHER);
+	expression = transformExpr(pstate, read_single_expression(source), EXPR_KIND_OTHER);
 	if (exprType(expression) == UNKNOWNOID)
 		expression = coerce_type(pstate, expression, UNKNOWNOID, TEXTOID, -1, COERCION_IMPLICIT,
 								 COERCE_IMPLICIT_CAST, -1);
@@ -168,6 +277,7 @@ cdc_rule_parse(Relation relation, const char *text)
 				errmsg("the expression of a rule must give one value of an ordinary type"));
 	(void) check_walker(expression, NULL);
 	free_parsestate(pstate);
+	error_context_stack = context.previous;
 	return cdc_expand_virtual_columns(relation, expression);
 }
 

@@ -10,15 +10,27 @@
 
 #include "cdc_settings.h"
 
-/* What jsonb_populate_record() reads back under any settings, and what loses no digit. */
+/*
+ * What jsonb_populate_record() reads back under any settings, and what loses no digit; and what the
+ * expressions of rules are read and evaluated by.
+ */
 static const struct
 {
 	const char *name;
 	const char *value;
 } pinned[] = {
-	{"datestyle", "ISO, YMD"},     {"intervalstyle", "iso_8601"},    {"timezone", "UTC"},
-	{"extra_float_digits", "1"},   {"bytea_output", "hex"},          {"lc_monetary", "C"},
-	{"search_path", "pg_catalog"}, {"quote_all_identifiers", "off"},
+	{"datestyle", "ISO, YMD"},
+	{"intervalstyle", "iso_8601"},
+	{"timezone", "UTC"},
+	{"extra_float_digits", "1"},
+	{"bytea_output", "hex"},
+	{"lc_monetary", "C"},
+	{"search_path", "pg_catalog, pg_temp"},
+	{"quote_all_identifiers", "off"},
+	{"lc_numeric", "C"},
+	{"lc_time", "C"},
+	{"standard_conforming_strings", "on"},
+	{"transform_null_equals", "off"},
 };
 
 void
