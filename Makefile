@@ -28,7 +28,9 @@ OBJS = \
 	plugin/cdc_record.o \
 	plugin/cdc_relation.o \
 	plugin/cdc_relation_build.o \
+	plugin/cdc_rows.o \
 	plugin/cdc_rule.o \
+	plugin/cdc_scalar.o \
 	plugin/cdc_settings.o \
 	plugin/cdc_sql.o \
 	plugin/cdc_try.o \

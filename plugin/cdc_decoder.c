@@ -280,8 +280,8 @@ decode_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relat
 	known = cdc_relation_get(decoder->relations, relation);
 	if (known->selected[kind])
 	{
-		cdc_recorder_load(&decoder->recorder, known, RelationGetDescr(relation), before, after);
-		if (cdc_recorder_filter(&decoder->recorder, known, &kind))
+		cdc_rows_load(&decoder->recorder.rows, known, RelationGetDescr(relation), before, after);
+		if (cdc_rows_filter(&decoder->recorder.rows, known, &kind))
 		{
 			ensure_begun(decoder);
 			cdc_record_change(&decoder->recorder, kind, known, decoder->seq);

@@ -8,7 +8,9 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
+#include "commands/comment.h"
 #include "nodes/makefuncs.h"
 #include "nodes/value.h"
 #include "utils/array.h"
@@ -199,6 +201,23 @@ read_rule_rows(Relation table, const char *name)
 	return rules;
 }
 
+/*
+ * DROP EXTENSION leaves the schema behind, with the comment that CREATE EXTENSION gave it.  Changes after
+ * it must not be taken for changes before the pipeline was made.
+ */
+static CdcPipeline *
+pipeline_without_extension(const char *name, Oid schema)
+{
+	CdcPipeline *pipeline;
+
+	if (!OidIsValid(schema) || GetComment(schema, NamespaceRelationId, 0) == NULL)
+		return NULL;
+	pipeline = palloc0(sizeof(CdcPipeline));
+	pipeline->name = pstrdup(name);
+	pipeline->dropped = true;
+	return pipeline;
+}
+
 CdcPipeline *
 cdc_pipeline_read(const char *name, Oid tables[2])
 {
@@ -209,7 +228,7 @@ cdc_pipeline_read(const char *name, Oid tables[2])
 	tables[0] = OidIsValid(schema) ? get_relname_relid("pipeline", schema) : InvalidOid;
 	tables[1] = OidIsValid(schema) ? get_relname_relid("rule", schema) : InvalidOid;
 	if (!OidIsValid(tables[0]) || !OidIsValid(tables[1]))
-		return NULL;
+		return pipeline_without_extension(name, schema);
 	table = table_open(tables[0], AccessShareLock);
 	pipeline = read_pipeline_row(table, name);
 	table_close(table, AccessShareLock);

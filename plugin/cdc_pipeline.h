@@ -38,7 +38,7 @@ typedef struct CdcRule
 typedef struct CdcPipeline
 {
 	char *name;
-	bool dropped;       /* by drop_pipeline(); its row is kept so that this can be told */
+	bool dropped;       /* by drop_pipeline(), which keeps the row; or with the extension */
 	List *publications; /* of char * */
 	List *options;      /* of DefElem, as START_REPLICATION gives them */
 	char *metadata;     /* "" or ,"region":"eu" */

@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
@@ -36,8 +35,9 @@ cdc_recorder_init(CdcRecorder *recorder, CdcOutput *output, CdcSettings *setting
 	memset(recorder, 0, sizeof(*recorder));
 	recorder->options = output->options;
 	recorder->output = output;
-	recorder->settings = settings;
-	recorder->context = CurrentMemoryContext;
+	recorder->rows.options = output->options;
+	recorder->rows.settings = settings;
+	recorder->rows.context = CurrentMemoryContext;
 }
 
 void
@@ -120,229 +120,6 @@ put_end(CdcWriter *writer, uint64 replaced)
 	cdc_put_byte(writer, '}');
 }
 
-static void
-make_image_scratch(CdcImage *image, int nvalues)
-{
-	image->values = palloc(sizeof(Datum) * nvalues);
-	image->nulls = palloc(sizeof(bool) * nvalues);
-	image->missing = palloc(sizeof(bool) * nvalues);
-}
-
-static void
-ensure_scratch(CdcRecorder *recorder, int nvalues)
-{
-	MemoryContext caller;
-
-	if (likely(nvalues <= recorder->nvalues))
-		return;
-	if (recorder->nvalues > 0)
-	{
-		CdcImage *images[] = {&recorder->before, &recorder->after};
-
-		for (int i = 0; i < lengthof(images); i++)
-		{
-			pfree(images[i]->values);
-			pfree(images[i]->nulls);
-			pfree(images[i]->missing);
-		}
-		pfree(recorder->failed);
-	}
-	caller = MemoryContextSwitchTo(recorder->context);
-	make_image_scratch(&recorder->before, nvalues);
-	make_image_scratch(&recorder->after, nvalues);
-	recorder->failed = palloc(sizeof(bool) * nvalues);
-	recorder->nvalues = nvalues;
-	MemoryContextSwitchTo(caller);
-}
-
-static inline bool
-is_missing(const CdcImage *image, int index)
-{
-	return unlikely(image->any_missing) && image->missing[index];
-}
-
-static void
-load_image(CdcImage *image, const CdcRelation *relation, TupleDesc desc, HeapTuple tuple)
-{
-	image->present = tuple != NULL;
-	image->any_missing = false;
-	if (tuple == NULL)
-		return;
-	heap_deform_tuple(tuple, desc, image->values, image->nulls);
-	for (int i = 0; i < relation->nvarlenas; i++)
-	{
-		int index = relation->varlenas[i].index;
-
-		/* still out of line: unchanged, so its chunks were not logged */
-		if (!image->nulls[index] &&
-			unlikely(VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(image->values[index]))))
-		{
-			if (!image->any_missing)
-				memset(image->missing, 0, relation->nvalues * sizeof(bool));
-			image->any_missing = true;
-			image->missing[index] = true;
-		}
-	}
-}
-
-/* An unchanged value may stand in the old row, which has all columns under FULL, else the identity's. */
-static void
-fill_from_old_row(CdcRecorder *recorder, const CdcRelation *relation)
-{
-	const CdcImage *before = &recorder->before;
-	CdcImage *after = &recorder->after;
-
-	for (int i = 0; i < relation->nvarlenas; i++)
-	{
-		const CdcVarlena *varlena = &relation->varlenas[i];
-		int index = varlena->index;
-
-		if (!after->missing[index] || before->nulls[index] || is_missing(before, index) ||
-			(relation->identity != REPLICA_IDENTITY_FULL && !varlena->logged))
-			continue;
-		after->values[index] = before->values[index];
-		after->missing[index] = false;
-	}
-}
-
-/* Where an expression's error is an ERROR: which one it was. */
-typedef struct ExpressionContext
-{
-	const CdcRecorder *recorder;
-	const CdcRelation *relation;
-	const CdcColumn *column;
-	uint64 seq;
-} ExpressionContext;
-
-static void
-expression_error_context(void *arg)
-{
-	const ExpressionContext *context = arg;
-
-	errcontext(
-		"pipeline \"%s\", member %.*s of \"%s\".\"%s\", commit_lsn %X/%X, seq " UINT64_FORMAT,
-		context->recorder->options->pipeline, context->column->label_len - 2,
-		context->column->label + 1, context->relation->schema, context->relation->table,
-		LSN_FORMAT_ARGS(context->recorder->transaction->commit_lsn), context->seq);
-}
-
-/* False if the expression failed, which is then said in the record. */
-static bool
-compute_column(CdcRecorder *recorder, const CdcRelation *relation, const CdcColumn *column,
-			   CdcImage *image, uint64 seq)
-{
-	ExpressionContext argument = {recorder, relation, column, seq};
-	ErrorContextCallback context = {error_context_stack, expression_error_context, &argument};
-	int index = column->index;
-
-	if (!column->must_not_fail)
-		return cdc_expression_try(column->expression, image->values, image->nulls,
-								  &image->values[index], &image->nulls[index]);
-	error_context_stack = &context;
-	image->values[index] =
-		cdc_expression_eval(column->expression, image->values, image->nulls, &image->nulls[index]);
-	error_context_stack = context.previous;
-	return true;
-}
-
-/* logged_only: the row holds the identity's columns only. */
-static void
-compute_expressions(CdcRecorder *recorder, const CdcRelation *relation, CdcImage *image,
-					bool logged_only, uint64 seq)
-{
-	cdc_settings_pin(recorder->settings);
-	for (int i = 0; i < relation->ncolumns; i++)
-	{
-		const CdcColumn *column = &relation->columns[i];
-
-		if (column->expression == NULL)
-			continue;
-		image->nulls[column->index] = true;
-		if (logged_only && !column->logged)
-			continue;
-		if (image->any_missing && cdc_expression_lacks_input(column->expression, image->missing))
-			image->missing[column->index] = true;
-		else if (!compute_column(recorder, relation, column, image, seq))
-		{
-			if (!recorder->any_failed)
-				memset(recorder->failed, 0, relation->nvalues * sizeof(bool));
-			recorder->any_failed = true;
-			recorder->failed[column->index] = true;
-		}
-	}
-}
-
-void
-cdc_recorder_load(CdcRecorder *recorder, const CdcRelation *relation, TupleDesc desc,
-				  HeapTuple before, HeapTuple after)
-{
-	ensure_scratch(recorder, relation->nvalues);
-	recorder->any_failed = false;
-	load_image(&recorder->before, relation, desc, before);
-	load_image(&recorder->after, relation, desc, after);
-	if (recorder->before.present && recorder->after.any_missing)
-		fill_from_old_row(recorder, relation);
-}
-
-/* Names the relation in what goes wrong in a row filter. */
-static void
-filter_error_context(void *arg)
-{
-	const CdcRelation *relation = arg;
-
-	errcontext("row filter of the publications of \"%s\".\"%s\" (with option "
-			   "on_expression_error=null such rows are sent)",
-			   relation->schema, relation->table);
-}
-
-static bool
-image_matches(const CdcRecorder *recorder, CdcExpression *filter, const CdcImage *image)
-{
-	bool isnull;
-	Datum matches;
-
-	/*
-	 * The server refuses updates and deletes of a table whose filter uses columns that are not logged.
-	 * Should a value be missing all the same, one record too many is better than one too few.
-	 */
-	if (image->any_missing && cdc_expression_lacks_input(filter, image->missing))
-		return true;
-	if (recorder->options->on_expression_error == CDC_EXPRESSION_ERROR_STOP)
-		matches = cdc_expression_eval(filter, image->values, image->nulls, &isnull);
-	else if (!cdc_expression_try(filter, image->values, image->nulls, &matches, &isnull))
-		return true; /* so here */
-	return !isnull && DatumGetBool(matches);
-}
-
-bool
-cdc_recorder_filter(CdcRecorder *recorder, const CdcRelation *relation, CdcChangeKind *kind)
-{
-	CdcExpression *filter = relation->filters[*kind == CDC_SNAPSHOT ? CDC_INSERT : *kind];
-	CdcImage *before = &recorder->before;
-	CdcImage *after = &recorder->after;
-	ErrorContextCallback context = {.previous = error_context_stack,
-									.callback = filter_error_context,
-									.arg = unconstify(CdcRelation *, relation)};
-	bool before_matches;
-	bool after_matches;
-
-	if (likely(filter == NULL))
-		return true;
-	error_context_stack = &context;
-	before_matches = before->present && image_matches(recorder, filter, before);
-	after_matches = after->present && image_matches(recorder, filter, after);
-	error_context_stack = context.previous;
-
-	/* an update whose old row is not known is judged by its new one */
-	if (*kind == CDC_UPDATE && before->present && before_matches != after_matches)
-	{
-		*kind = after_matches ? CDC_INSERT : CDC_DELETE;
-		(after_matches ? before : after)->present = false;
-		return true;
-	}
-	return before_matches || after_matches;
-}
-
 static inline void
 put_column(CdcWriter *writer, const CdcColumn *column, const CdcImage *image, int comma)
 {
@@ -365,7 +142,7 @@ put_image(CdcWriter *writer, const CdcRelation *relation, const CdcImage *image,
 		const CdcColumn *column = &relation->columns[i];
 
 		if ((logged_only && !column->logged) || unlikely(column->omitted) ||
-			is_missing(image, column->index))
+			cdc_is_missing(image, column->index))
 			continue;
 		put_column(writer, column, image, comma);
 		comma = 0;
@@ -380,7 +157,7 @@ key_is_known(const CdcRelation *relation, const CdcImage *image)
 		return false;
 	for (int i = 0; i < relation->nkeys; i++)
 	{
-		if (relation->keys[i]->omitted || is_missing(image, relation->keys[i]->index))
+		if (relation->keys[i]->omitted || cdc_is_missing(image, relation->keys[i]->index))
 			return false;
 	}
 	return true;
@@ -413,7 +190,7 @@ static void
 put_exceptions(CdcRecorder *recorder, const CdcRelation *relation, bool omitting)
 {
 	CdcWriter *writer = &recorder->output->writer;
-	const CdcImage *after = &recorder->after;
+	const CdcImage *after = &recorder->rows.after;
 	bool unchanged = false;
 	bool errors = false;
 	bool oversized = false;
@@ -427,9 +204,9 @@ put_exceptions(CdcRecorder *recorder, const CdcRelation *relation, bool omitting
 	}
 	if (unchanged)
 		cdc_put_byte(writer, ']');
-	for (int i = 0; recorder->any_failed && i < relation->ncolumns; i++)
+	for (int i = 0; recorder->rows.any_failed && i < relation->ncolumns; i++)
 	{
-		if (recorder->failed[relation->columns[i].index])
+		if (recorder->rows.failed[relation->columns[i].index])
 			put_name_in_list(writer, &relation->columns[i], ",\"errors\":[", &errors);
 	}
 	if (errors)
@@ -448,8 +225,8 @@ put_change(CdcRecorder *recorder, Change *change, bool omitting)
 {
 	const CdcRelation *relation = change->relation;
 	CdcWriter *writer = &recorder->output->writer;
-	const CdcImage *before = &recorder->before;
-	const CdcImage *after = &recorder->after;
+	const CdcImage *before = &recorder->rows.before;
+	const CdcImage *after = &recorder->rows.after;
 	CdcFrame *frame = &change->frame;
 	const CdcImage *key_image = change->kind == CDC_DELETE ? before : after;
 	bool has_key = key_is_known(relation, key_image);
@@ -474,7 +251,7 @@ put_change(CdcRecorder *recorder, Change *change, bool omitting)
 		cdc_put_literal(writer, ",\"after\":");
 		put_image(writer, relation, after, false);
 	}
-	if (unlikely(after->any_missing || recorder->any_failed || omitting))
+	if (unlikely(after->any_missing || recorder->rows.any_failed || omitting))
 		put_exceptions(recorder, relation, omitting);
 	put_end(writer, relation->heads[change->kind].replaced + relation->replaced);
 }
@@ -483,7 +260,7 @@ put_change(CdcRecorder *recorder, Change *change, bool omitting)
 static uint64
 measure_column(CdcRecorder *recorder, const CdcColumn *column)
 {
-	const CdcImage *images[] = {&recorder->before, &recorder->after};
+	const CdcImage *images[] = {&recorder->rows.before, &recorder->rows.after};
 	CdcWriter *writer = &recorder->output->writer;
 	uint64 size;
 
@@ -491,7 +268,7 @@ measure_column(CdcRecorder *recorder, const CdcColumn *column)
 	for (int i = 0; i < lengthof(images); i++)
 	{
 		if (images[i]->present && !images[i]->nulls[column->index] &&
-			!is_missing(images[i], column->index))
+			!cdc_is_missing(images[i], column->index))
 			cdc_put_value(writer, images[i]->values[column->index], &column->type);
 	}
 	size = cdc_writer_tell(writer);
@@ -591,13 +368,13 @@ put_old_key(CdcRecorder *recorder, Change *change)
 	const CdcRelation *relation = change->relation;
 	const char *message;
 
-	if (frame->key_len == 0 || !key_is_known(relation, &recorder->before) ||
-		keys_are_identical(relation, &recorder->before, &recorder->after))
+	if (frame->key_len == 0 || !key_is_known(relation, &recorder->rows.before) ||
+		keys_are_identical(relation, &recorder->rows.before, &recorder->rows.after))
 		return;
 	/* not part of the record, so not bounded by it: index entries are small */
 	cdc_writer_start_record(writer, MaxAllocSize);
 	frame->old_key = cdc_writer_offset(writer);
-	put_key(writer, relation, &recorder->before);
+	put_key(writer, relation, &recorder->rows.before);
 	frame->old_key_len = cdc_writer_offset(writer) - frame->old_key;
 	message = writer->message->data;
 	if (frame->old_key_len == frame->key_len &&
@@ -619,19 +396,13 @@ cdc_record_change(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relati
 			.kind = CDC_FRAME_RECORD, .op = change_ops[kind], .seq = seq, .relation = relation}};
 
 	if (unlikely(relation->has_expressions))
-	{
-		if (recorder->before.present)
-			compute_expressions(recorder, relation, &recorder->before,
-								relation->identity != REPLICA_IDENTITY_FULL, seq);
-		if (recorder->after.present)
-			compute_expressions(recorder, relation, &recorder->after, false, seq);
-	}
+		cdc_rows_compute(&recorder->rows, relation, recorder->transaction->commit_lsn, seq);
 	cdc_output_start_record(output, &change.frame);
 	put_change(recorder, &change, false);
 	if (unlikely(cdc_writer_overflowed(&output->writer)))
 		put_shorter_change(recorder, &change);
 	cdc_output_end_payload(output, &change.frame);
-	if (kind == CDC_UPDATE && recorder->before.present && cdc_output_has_frames(output))
+	if (kind == CDC_UPDATE && recorder->rows.before.present && cdc_output_has_frames(output))
 		put_old_key(recorder, &change);
 	cdc_output_end_record(output, &change.frame);
 }

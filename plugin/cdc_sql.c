@@ -9,6 +9,7 @@
 #include "access/heaptoast.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "access/xlog.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
@@ -60,15 +61,32 @@ cdc_caller(PG_FUNCTION_ARGS)
 	PG_RETURN_OID(GetOuterUserId());
 }
 
+/*
+ * Rights are those of who calls, which must not be lent to the code of others that runs where a server's
+ * own commands call it: the expression of an index, say, when a superuser does REINDEX.
+ */
+static void
+refuse_restricted(void)
+{
+	if (InSecurityRestrictedOperation())
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("cannot change pipelines within a security-restricted operation"));
+}
+
 Datum
 cdc_require_owner(PG_FUNCTION_ARGS)
 {
 	Oid relid = PG_GETARG_OID(0);
 	char relkind = get_rel_relkind(relid);
 
+	refuse_restricted();
 	if (relkind == '\0')
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE),
 				errmsg("relation with OID %u does not exist", relid));
+	if (relid < FirstNormalObjectId)
+		ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				errmsg("\"%s\" is a system catalog", get_rel_name(relid)),
+				errhint("Rules are made for tables, whose changes are decoded."));
 	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				errmsg("\"%s\" is not a table", get_rel_name(relid)),
@@ -83,6 +101,7 @@ cdc_require_member(PG_FUNCTION_ARGS)
 {
 	Oid role = PG_GETARG_OID(0);
 
+	refuse_restricted();
 	if (!has_privs_of_role(GetOuterUserId(), role))
 		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				errmsg("must be a member of role \"%s\", which owns the pipeline",
@@ -286,7 +305,7 @@ preview_table(Session *session, Relation relation, int max_rows)
 		/* a decoded row has its values at hand, too */
 		if (HeapTupleHasExternal(tuple))
 			tuple = toast_flatten_tuple(tuple, desc);
-		cdc_recorder_load(&session->recorder, known, desc, NULL, tuple);
+		cdc_rows_load(&session->recorder.rows, known, desc, NULL, tuple);
 		cdc_record_change(&session->recorder, CDC_SNAPSHOT, known, ++session->seq);
 		rows++;
 		MemoryContextReset(row_context);
