@@ -28,7 +28,7 @@
 #define IDLE_STORE_INTERVAL (5 * CLOCK_SECOND)
 
 /* With an end to reach, a silent server is asked so often how far it is. */
-#define ENDPOS_ASK_INTERVAL (CLOCK_SECOND / 4)
+#define ENDPOS_ASK_INTERVAL (CLOCK_SECOND / 20)
 
 /* However busy the socket, the sink and the server's timer get their turn after this. */
 #define TURN_INTERVAL (CLOCK_SECOND / 100)
@@ -212,17 +212,25 @@ show_progress(Pump *pump, int64_t now)
 	log_progress(&progress, now);
 }
 
-/* Asks the server for a sign of life, or for how far it is. */
+/* When to ask the server for a sign of life, or how far it is. */
+static int64_t
+ask_deadline(const Pump *pump)
+{
+	const StreamState *state = pump->session->state;
+	int64_t interval = state->options->receive_timeout / 3;
+	int64_t since = pump->last_received > pump->last_asked ? pump->last_received : pump->last_asked;
+
+	if (pump->stopping || pump->delivery.message != NULL)
+		return INT64_MAX; /* nothing is read that it might answer */
+	if (state->endpos != 0 && interval > ENDPOS_ASK_INTERVAL)
+		interval = ENDPOS_ASK_INTERVAL;
+	return since + interval;
+}
+
 static void
 ask_server(Pump *pump, int64_t now)
 {
-	const CdcOptions *options = pump->session->state->options;
-	int64_t interval = options->receive_timeout / 3;
-
-	if (pump->session->state->endpos != 0 && !pump->stopping)
-		interval = ENDPOS_ASK_INTERVAL;
-	if (pump->delivery.sink_full || now - pump->last_received < interval ||
-		now - pump->last_asked < interval)
+	if (now < ask_deadline(pump))
 		return;
 	pump->last_asked = now;
 	pump->session->feedback.ask_for_reply = true;
@@ -280,6 +288,8 @@ wait_for_events(Pump *pump, bool read_socket, CdcError *err)
 		fds[wait.num_fds].fd = -1; /* a hang-up could not be dealt with now, and would spin */
 	if (wait.deadline != 0 && wait.deadline < deadline)
 		deadline = wait.deadline;
+	if (ask_deadline(pump) < deadline)
+		deadline = ask_deadline(pump);
 	if (poll(fds, (nfds_t) wait.num_fds + 1, clock_timeout_ms(now, deadline, LONGEST_SLEEP_MS)) <
 			0 &&
 		errno != EINTR)
