@@ -136,6 +136,48 @@ cdc_expression_lacks_input(const CdcExpression *expression, const bool *missing)
 	return false;
 }
 
+/*
+ * The error that an expression raised, without its text: that may quote a value which a rule is to hide.
+ * Raised in place of the first, so nothing needs to be rolled back in between.
+ */
+static void
+raise_without_text(MemoryContext context)
+{
+	ErrorData *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	if (cdc_must_be_raised(error))
+		PG_RE_THROW();
+	FlushErrorState();
+	ereport(ERROR, errcode(error->sqlerrcode),
+			errmsg("an expression over a row's values failed with SQLSTATE %s",
+				   unpack_sql_state(error->sqlerrcode)),
+			errdetail("The error's own text is withheld, since it may quote the values."),
+			errhint("With option on_expression_error=null decoding goes on."));
+}
+
+/* The value, in the caller's memory. */
+static Datum
+evaluate(CdcExpression *expression, bool *isnull)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	volatile Datum value = (Datum) 0;
+
+	PG_TRY();
+	{
+		value = ExecEvalExprSwitchContext(expression->state, expression->context, isnull);
+		if (!*isnull)
+			value = datumCopy(value, expression->by_value, expression->length);
+	}
+	PG_CATCH();
+	{
+		raise_without_text(caller);
+	}
+	PG_END_TRY();
+	return value;
+}
+
 Datum
 cdc_expression_eval(CdcExpression *expression, const Datum *values, const bool *nulls, bool *isnull)
 {
@@ -155,9 +197,7 @@ cdc_expression_eval(CdcExpression *expression, const Datum *values, const bool *
 	expression->context->ecxt_scantuple = slot;
 
 	caller = enter(expression);
-	value = ExecEvalExprSwitchContext(expression->state, expression->context, isnull);
-	if (!*isnull)
-		value = datumCopy(value, expression->by_value, expression->length);
+	value = evaluate(expression, isnull);
 	leave(caller);
 	ResetExprContext(expression->context);
 	return value;
@@ -174,7 +214,7 @@ typedef struct Evaluation
 } Evaluation;
 
 static void
-evaluate(void *arg)
+run_evaluation(void *arg)
 {
 	Evaluation *e = arg;
 
@@ -187,7 +227,7 @@ cdc_expression_try(CdcExpression *expression, const Datum *values, const bool *n
 {
 	Evaluation evaluation = {expression, values, nulls, value, isnull};
 
-	if (cdc_try(evaluate, &evaluation))
+	if (cdc_try(run_evaluation, &evaluation))
 		return true;
 	ResetExprContext(expression->context);
 	*isnull = true;

@@ -27,7 +27,10 @@ extern bool cdc_expression_inputs_within(const CdcExpression *expression, const 
 /* Does it use a column that is marked in missing (indexed by the row's attnum - 1)? */
 extern bool cdc_expression_lacks_input(const CdcExpression *expression, const bool *missing);
 
-/* The value for a row, in CurrentMemoryContext.	What goes wrong in it is an ERROR. */
+/*
+ * The value for a row, in CurrentMemoryContext.	What goes wrong in it is an ERROR, with its SQLSTATE but
+ * without its text, which may quote values.
+ */
 extern Datum cdc_expression_eval(CdcExpression *expression, const Datum *values, const bool *nulls,
 								 bool *isnull);
 

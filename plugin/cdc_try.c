@@ -10,11 +10,11 @@
 
 #include "cdc_try.h"
 
-static bool
-must_be_raised(int sqlerrcode)
+bool
+cdc_must_be_raised(const ErrorData *error)
 {
-	return ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
-		   ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES;
+	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
+		   ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES;
 }
 
 bool
@@ -43,7 +43,7 @@ cdc_try(void (*work)(void *arg), void *arg)
 	CurrentResourceOwner = owner;
 	if (error == NULL)
 		return true;
-	if (must_be_raised(error->sqlerrcode))
+	if (cdc_must_be_raised(error))
 		ReThrowError(error);
 	FreeErrorData(error);
 	return false;

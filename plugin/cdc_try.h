@@ -12,4 +12,7 @@
  */
 extern bool cdc_try(void (*work)(void *arg), void *arg);
 
+/* Is the error such? */
+extern bool cdc_must_be_raised(const ErrorData *error);
+
 #endif /* CDC_TRY_H */
