@@ -28,6 +28,7 @@ CREATE TABLE @extschema@.rule (
 	kind text NOT NULL CHECK (kind IN ('column', 'drop', 'rename', 'key', 'target', 'delete')),
 	member text NOT NULL,
 	definition text NOT NULL,
+	replaces boolean NOT NULL, -- the member was a column of the table when the rule was made
 	PRIMARY KEY (pipeline, relation, kind, member)
 ) WITH (user_catalog_table = true);
 ALTER TABLE @extschema@.rule
@@ -88,6 +89,26 @@ BEGIN
 	END IF;
 END $$;
 
+-- Nothing of a pipeline may be toasted, so there is a limit to all of it together.
+CREATE FUNCTION @extschema@.require_settings(publications name[], options jsonb, metadata jsonb) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	size integer := pg_column_size(publications) + pg_column_size(options) + pg_column_size(metadata);
+BEGIN
+	IF array_ndims(publications) > 1 OR EXISTS (SELECT FROM unnest(publications) n WHERE n IS NULL OR n = '') THEN
+		RAISE EXCEPTION 'publications must be a list of names, none of them empty or NULL: %', publications
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF jsonb_typeof(options) <> 'object' THEN
+		RAISE EXCEPTION 'options must be a JSON object, such as {"delete": "key"}'
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF size > 7000 THEN
+		RAISE EXCEPTION 'publications, options and metadata of a pipeline are too large: % bytes', size
+			USING ERRCODE = 'program_limit_exceeded', HINT = 'At most 7000 bytes are allowed.';
+	END IF;
+END $$;
+
 CREATE FUNCTION @extschema@.create_pipeline(pipeline name, publications name[] DEFAULT '{}',
 											options jsonb DEFAULT '{}') RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -96,10 +117,15 @@ BEGIN
 		RAISE EXCEPTION 'pipeline, publications and options must not be NULL'
 			USING ERRCODE = 'null_value_not_allowed';
 	END IF;
+	IF pipeline = '' THEN
+		RAISE EXCEPTION 'the name of a pipeline must not be empty'
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
 	DELETE FROM @extschema@.pipeline p WHERE p.pipeline = create_pipeline.pipeline AND p.dropped;
 	IF EXISTS (SELECT FROM @extschema@.pipeline p WHERE p.pipeline = create_pipeline.pipeline) THEN
 		RAISE EXCEPTION 'pipeline "%" already exists', pipeline USING ERRCODE = 'duplicate_object';
 	END IF;
+	PERFORM @extschema@.require_settings(publications, options, '{}');
 	INSERT INTO @extschema@.pipeline
 		VALUES (pipeline, publications, options, '{}', false, @extschema@.caller());
 	PERFORM @extschema@.check_pipeline(pipeline);
@@ -136,8 +162,53 @@ BEGIN
 		RAISE EXCEPTION 'member "%" is one that records have by themselves', taken
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Choose another name.';
 	END IF;
+	PERFORM @extschema@.require_settings(p.publications, p.options, members) FROM @extschema@.pipeline p
+		WHERE p.pipeline = set_metadata.pipeline;
 	UPDATE @extschema@.pipeline p SET metadata = members WHERE p.pipeline = set_metadata.pipeline;
 	PERFORM @extschema@.check_pipeline(pipeline);
+END $$;
+
+CREATE FUNCTION @extschema@.has_column(relation regclass, column_name text) RETURNS boolean
+	LANGUAGE sql STABLE AS $$
+	SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = relation
+				   AND a.attname::pg_catalog.text = column_name AND a.attnum > 0 AND NOT a.attisdropped)
+$$;
+
+CREATE FUNCTION @extschema@.require_column(relation regclass, column_name text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT @extschema@.has_column(relation, column_name) THEN
+		RAISE EXCEPTION 'column "%" of relation % does not exist', column_name, relation
+			USING ERRCODE = 'undefined_column';
+	END IF;
+END $$;
+
+-- What a rule consists of, whatever relation it is for.
+CREATE FUNCTION @extschema@.require_rule(kind text, member text, definition text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	size integer := octet_length(definition) + octet_length(member);
+BEGIN
+	IF kind NOT IN ('column', 'drop', 'rename', 'key', 'target', 'delete') THEN
+		RAISE EXCEPTION 'unknown kind of rule "%"', kind USING ERRCODE = 'invalid_parameter_value',
+			HINT = 'Kinds are column, drop, rename, key, target and delete.';
+	END IF;
+	IF kind IN ('key', 'target', 'delete') AND member <> '' THEN
+		RAISE EXCEPTION 'a rule of kind "%" has no member', kind USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF (kind = 'column' AND member = '') OR (kind IN ('rename', 'key', 'target') AND definition = '') THEN
+		RAISE EXCEPTION 'the % must not be empty', CASE WHEN kind IN ('key', 'target') THEN kind
+												   ELSE 'name of a member' END
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF kind = 'delete' AND definition NOT IN ('full', 'key') THEN
+		RAISE EXCEPTION 'invalid mode of deletes: "%"', definition
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Allowed: full or key.';
+	END IF;
+	IF size > 7000 THEN
+		RAISE EXCEPTION 'the rule is too long: % bytes', size
+			USING ERRCODE = 'program_limit_exceeded', HINT = 'At most 7000 bytes are allowed.';
+	END IF;
 END $$;
 
 -- All rules come through here.	 What the relation's rules are together is checked afterwards.
@@ -150,32 +221,39 @@ BEGIN
 	END IF;
 	PERFORM @extschema@.require_pipeline(pipeline);
 	PERFORM @extschema@.require_owner(relation);
-	IF octet_length(definition) + octet_length(member) > 7000 THEN
-		RAISE EXCEPTION 'the rule is too long: % bytes', octet_length(definition) + octet_length(member)
-			USING ERRCODE = 'program_limit_exceeded', HINT = 'At most 7000 bytes are allowed.';
+	PERFORM @extschema@.require_rule(kind, member, definition);
+	IF kind IN ('drop', 'rename') THEN
+		PERFORM @extschema@.require_column(relation, member);
 	END IF;
 	DELETE FROM @extschema@.rule r WHERE r.pipeline = write_rule.pipeline
 		AND r.relation = write_rule.relation AND r.kind = write_rule.kind AND r.member = write_rule.member;
-	INSERT INTO @extschema@.rule VALUES (pipeline, relation, kind, member, definition);
+	INSERT INTO @extschema@.rule VALUES (pipeline, relation, kind, member, definition,
+		kind = 'column' AND @extschema@.has_column(relation, member));
 END $$;
 REVOKE ALL ON FUNCTION @extschema@.write_rule(name, regclass, text, text, text) FROM PUBLIC;
+
+-- The relation, and all that are part of it and have rules, too: what one's rules are depends on the other's.
+CREATE FUNCTION @extschema@.check_relations(pipeline name, relation regclass) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM @extschema@.check_relation(check_relations.pipeline, affected.relid)
+	FROM (
+		WITH RECURSIVE tree (relid) AS (
+			SELECT check_relations.relation
+			UNION SELECT i.inhrelid::regclass FROM pg_inherits i JOIN tree ON i.inhparent = tree.relid)
+		SELECT tree.relid FROM tree
+		WHERE tree.relid = check_relations.relation
+			OR EXISTS (SELECT FROM @extschema@.rule r WHERE r.pipeline = check_relations.pipeline
+					   AND r.relation = tree.relid)) affected;
+END $$;
+REVOKE ALL ON FUNCTION @extschema@.check_relations(name, regclass) FROM PUBLIC;
 
 CREATE FUNCTION @extschema@.put_rule(pipeline name, relation regclass, kind text, member text,
 									 definition text) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM @extschema@.write_rule(pipeline, relation, kind, member, definition);
-	PERFORM @extschema@.check_relation(pipeline, relation);
-END $$;
-
-CREATE FUNCTION @extschema@.require_column(relation regclass, column_name name) RETURNS void
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = column_name
-				   AND a.attnum > 0 AND NOT a.attisdropped) THEN
-		RAISE EXCEPTION 'column "%" of relation % does not exist', column_name, relation
-			USING ERRCODE = 'undefined_column';
-	END IF;
+	PERFORM @extschema@.check_relations(pipeline, relation);
 END $$;
 
 CREATE FUNCTION @extschema@.set_column(pipeline name, relation regclass, member text, expression text)
@@ -186,21 +264,25 @@ $$;
 
 CREATE FUNCTION @extschema@.drop_column(pipeline name, relation regclass, column_name name)
 	RETURNS void LANGUAGE sql AS $$
-	SELECT @extschema@.require_column(relation, column_name);
 	SELECT @extschema@.put_rule(pipeline, relation, 'drop', column_name, '')
 $$;
 
 CREATE FUNCTION @extschema@.rename_column(pipeline name, relation regclass, column_name name, member text)
 	RETURNS void LANGUAGE sql AS $$
-	SELECT @extschema@.require_column(relation, column_name);
 	SELECT @extschema@.put_rule(pipeline, relation, 'rename', column_name, member)
 $$;
 
 CREATE FUNCTION @extschema@.set_key(pipeline name, relation regclass, columns name[])
-	RETURNS void LANGUAGE sql AS $$
-	SELECT @extschema@.put_rule(pipeline, relation, 'key', '',
-		(SELECT pg_catalog.string_agg(pg_catalog.quote_ident(c), ',') FROM pg_catalog.unnest(columns) c))
-$$;
+	RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF columns IS NULL OR columns = '{}' OR EXISTS (SELECT FROM unnest(columns) c WHERE c IS NULL) THEN
+		RAISE EXCEPTION 'columns must be a list of one or more names, none of them NULL'
+			USING ERRCODE = 'invalid_parameter_value',
+				  HINT = 'cdc.remove_rule(pipeline, relation, ''key'') goes back to the key of the replica identity.';
+	END IF;
+	PERFORM @extschema@.put_rule(pipeline, relation, 'key', '',
+		(SELECT string_agg(quote_ident(c), ',') FROM unnest(columns) c));
+END $$;
 
 CREATE FUNCTION @extschema@.set_target(pipeline name, relation regclass, template text)
 	RETURNS void LANGUAGE sql AS $$
@@ -208,14 +290,9 @@ CREATE FUNCTION @extschema@.set_target(pipeline name, relation regclass, templat
 $$;
 
 CREATE FUNCTION @extschema@.set_delete(pipeline name, relation regclass, mode text)
-	RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	IF mode IS NULL OR mode NOT IN ('full', 'key') THEN
-		RAISE EXCEPTION 'invalid mode of deletes: "%"', mode
-			USING ERRCODE = 'invalid_parameter_value', HINT = 'Allowed: full or key.';
-	END IF;
-	PERFORM @extschema@.put_rule(pipeline, relation, 'delete', '', mode);
-END $$;
+	RETURNS void LANGUAGE sql AS $$
+	SELECT @extschema@.put_rule(pipeline, relation, 'delete', '', mode)
+$$;
 
 CREATE FUNCTION @extschema@.remove_rule(pipeline name, relation regclass, kind text, member text DEFAULT '')
 	RETURNS void
@@ -230,7 +307,7 @@ BEGIN
 		RAISE EXCEPTION 'pipeline "%" has no rule "%" for member "%" of %', pipeline, kind, member, relation
 			USING ERRCODE = 'undefined_object', HINT = 'The view cdc.rules lists those there are.';
 	END IF;
-	PERFORM @extschema@.check_relation(pipeline, relation);
+	PERFORM @extschema@.check_relations(pipeline, relation);
 END $$;
 
 CREATE FUNCTION @extschema@.preview(pipeline name, relation regclass, max_rows integer DEFAULT 10)
@@ -256,7 +333,10 @@ END $$;
 CREATE FUNCTION @extschema@.rules_of(definition jsonb)
 	RETURNS TABLE (relation regclass, kind text, member text, definition text)
 	LANGUAGE sql STABLE AS $$
-	SELECT r.relation::pg_catalog.regclass, r.kind, coalesce(r.member, ''), coalesce(r.definition, '')
+	SELECT r.relation::pg_catalog.regclass, r.kind, coalesce(r.member, ''),
+		CASE r.kind WHEN 'column'
+			THEN @extschema@.normalize_expression(r.relation::pg_catalog.regclass, r.definition)
+			ELSE coalesce(r.definition, '') END
 	FROM pg_catalog.jsonb_to_recordset(coalesce($1->'rules', '[]'))
 		AS r(relation text, kind text, member text, definition text)
 $$;
@@ -266,6 +346,8 @@ CREATE FUNCTION @extschema@.apply_pipeline(definition jsonb) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	name name := definition->>'pipeline';
+	new_publications name[];
+	new_options jsonb := coalesce(definition->'options', '{}');
 	touched regclass[] := '{}';
 	changed record;
 	unknown text;
@@ -282,14 +364,17 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value',
 				  HINT = 'Known members: pipeline, publications, options, metadata, rules.';
 	END IF;
+	IF jsonb_typeof(definition->'publications') <> 'array' OR jsonb_typeof(definition->'rules') <> 'array' THEN
+		RAISE EXCEPTION 'members "publications" and "rules" of the definition must be arrays'
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	new_publications := ARRAY(SELECT jsonb_array_elements_text(coalesce(definition->'publications', '[]')));
 	IF NOT EXISTS (SELECT FROM @extschema@.pipeline p WHERE p.pipeline = name AND NOT p.dropped) THEN
 		PERFORM @extschema@.create_pipeline(name);
 	END IF;
 	PERFORM @extschema@.require_member(p.owner) FROM @extschema@.pipeline p WHERE p.pipeline = name;
-	UPDATE @extschema@.pipeline p SET
-			publications = ARRAY(SELECT jsonb_array_elements_text(
-				coalesce(definition->'publications', '[]')))::name[],
-			options = coalesce(definition->'options', '{}')
+	PERFORM @extschema@.require_settings(new_publications, new_options, '{}');
+	UPDATE @extschema@.pipeline p SET publications = new_publications, options = new_options
 		WHERE p.pipeline = name;
 	PERFORM @extschema@.check_pipeline(name);
 	PERFORM @extschema@.set_metadata(name, coalesce(definition->'metadata', '{}'));
@@ -312,7 +397,7 @@ BEGIN
 									   changed.definition);
 		touched := touched || changed.relation;
 	END LOOP;
-	PERFORM @extschema@.check_relation(name, relation) FROM unnest(touched) relation;
+	PERFORM @extschema@.check_relations(name, relation) FROM unnest(touched) relation;
 END $$;
 REVOKE ALL ON FUNCTION @extschema@.apply_pipeline(jsonb) FROM PUBLIC;
 
@@ -336,19 +421,37 @@ BEGIN
 	END IF;
 	DELETE FROM @extschema@.rule r USING pg_event_trigger_dropped_objects() d
 		WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND r.relation = d.objid;
+	-- a column, which a type may have taken with it; a type or collation that an expression names
+	IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d
+			   WHERE (d.classid = 'pg_class'::regclass AND d.objsubid <> 0)
+				  OR (d.classid IN ('pg_type'::regclass, 'pg_collation'::regclass)
+					  AND (d.original OR d.normal))) THEN
+		PERFORM @extschema@.check_relation(r.pipeline, r.relation)
+			FROM (SELECT DISTINCT r.pipeline, r.relation FROM @extschema@.rule r) r;
+	END IF;
 END $$;
 CREATE EVENT TRIGGER cdc_relations_dropped ON sql_drop
 	EXECUTE FUNCTION @extschema@.relations_dropped();
 
+-- Not while a dump is restored (which is what turns check_function_bodies off): rules are there before
+-- the keys that they need.
 CREATE FUNCTION @extschema@.relations_altered() RETURNS event_trigger
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	IF current_setting('check_function_bodies') = 'off' THEN
+		RETURN;
+	END IF;
+	-- renaming a column renames it in all that inherit it, which are not named among the commands
 	PERFORM @extschema@.check_relation(r.pipeline, r.relation)
-		FROM (SELECT DISTINCT r.pipeline, r.relation FROM @extschema@.rule r
-			  JOIN pg_event_trigger_ddl_commands() c
-				ON c.classid = 'pg_class'::regclass AND c.objid = r.relation) r;
+		FROM (
+			WITH RECURSIVE tree (relid) AS (
+				SELECT c.objid FROM pg_event_trigger_ddl_commands() c WHERE c.classid = 'pg_class'::regclass
+				UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.relid)
+			SELECT DISTINCT r.pipeline, r.relation FROM @extschema@.rule r
+			WHERE r.relation IN (SELECT relid FROM tree)
+				OR EXISTS (SELECT FROM pg_event_trigger_ddl_commands() c WHERE c.command_tag = 'ALTER TYPE')) r;
 END $$;
-CREATE EVENT TRIGGER cdc_relations_altered ON ddl_command_end WHEN TAG IN ('ALTER TABLE')
+CREATE EVENT TRIGGER cdc_relations_altered ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'ALTER TYPE')
 	EXECUTE FUNCTION @extschema@.relations_altered();
 
 -- What is only called by the functions above is not for everyone.
