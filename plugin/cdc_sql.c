@@ -73,26 +73,33 @@ refuse_restricted(void)
 				errmsg("cannot change pipelines within a security-restricted operation"));
 }
 
+static void
+require_table(Oid relid)
+{
+	char relkind = get_rel_relkind(relid);
+
+	if (relkind == '\0')
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE),
+				errmsg("relation with OID %u does not exist", relid));
+	if (relid < FirstNormalObjectId ||
+		(relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE))
+		ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				errmsg(relid < FirstNormalObjectId ? "\"%s\" is a system catalog"
+												   : "\"%s\" is not a table",
+					   get_rel_name(relid)),
+				errhint("Rules are made for tables, whose changes are decoded."));
+}
+
 Datum
 cdc_require_owner(PG_FUNCTION_ARGS)
 {
 	Oid relid = PG_GETARG_OID(0);
-	char relkind = get_rel_relkind(relid);
 
 	refuse_restricted();
-	if (relkind == '\0')
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE),
-				errmsg("relation with OID %u does not exist", relid));
-	if (relid < FirstNormalObjectId)
-		ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				errmsg("\"%s\" is a system catalog", get_rel_name(relid)),
-				errhint("Rules are made for tables, whose changes are decoded."));
-	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
-		ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				errmsg("\"%s\" is not a table", get_rel_name(relid)),
-				errhint("Rules are made for tables, whose changes are decoded."));
+	require_table(relid);
 	if (!cdc_owns_relation(relid, GetOuterUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(relkind), get_rel_name(relid));
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
+					   get_rel_name(relid));
 	PG_RETURN_VOID();
 }
 
@@ -113,11 +120,14 @@ cdc_require_member(PG_FUNCTION_ARGS)
 Datum
 cdc_normalize_expression(PG_FUNCTION_ARGS)
 {
-	Relation relation = table_open(PG_GETARG_OID(0), AccessShareLock);
-	Node *expression = cdc_rule_parse(relation, text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	CdcSettings settings = {0};
+	Relation relation;
+	Node *expression;
 	text *result;
 
+	require_table(PG_GETARG_OID(0));
+	relation = table_open(PG_GETARG_OID(0), AccessShareLock);
+	expression = cdc_rule_parse(relation, text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	cdc_settings_pin(&settings);
 	result = cstring_to_text(cdc_rule_deparse(relation, expression));
 	cdc_settings_unpin(&settings);

@@ -341,6 +341,34 @@ CREATE FUNCTION @extschema@.rules_of(definition jsonb)
 		AS r(relation text, kind text, member text, definition text)
 $$;
 
+CREATE FUNCTION @extschema@.require_rules(rules jsonb) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	wrong jsonb;
+	unknown text;
+BEGIN
+	SELECT r INTO wrong FROM jsonb_array_elements(rules) r
+		WHERE jsonb_typeof(r) <> 'object' OR r->>'relation' IS NULL OR r->>'kind' IS NULL LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'a rule must be a JSON object with members "relation" and "kind": %', wrong
+			USING ERRCODE = 'invalid_parameter_value',
+				  HINT = 'It may have members "member" and "definition", too.';
+	END IF;
+	SELECT r, key INTO wrong, unknown FROM jsonb_array_elements(rules) r, jsonb_object_keys(r) key
+		WHERE key NOT IN ('relation', 'kind', 'member', 'definition') LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'unknown member "%" of a rule: %', unknown, wrong
+			USING ERRCODE = 'invalid_parameter_value',
+				  HINT = 'Known members: relation, kind, member, definition.';
+	END IF;
+	SELECT (array_agg(r))[1] INTO wrong FROM jsonb_array_elements(rules) r
+		GROUP BY (r->>'relation')::regclass, r->>'kind', coalesce(r->>'member', '') HAVING count(*) > 1 LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'there are two rules for the same thing: %', wrong
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave one of them out.';
+	END IF;
+END $$;
+
 -- Makes the pipeline what the document says, all or nothing; doing it again changes nothing.
 CREATE FUNCTION @extschema@.apply_pipeline(definition jsonb) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -368,6 +396,7 @@ BEGIN
 		RAISE EXCEPTION 'members "publications" and "rules" of the definition must be arrays'
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
+	PERFORM @extschema@.require_rules(coalesce(definition->'rules', '[]'));
 	new_publications := ARRAY(SELECT jsonb_array_elements_text(coalesce(definition->'publications', '[]')));
 	IF NOT EXISTS (SELECT FROM @extschema@.pipeline p WHERE p.pipeline = name AND NOT p.dropped) THEN
 		PERFORM @extschema@.create_pipeline(name);
