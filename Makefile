@@ -48,7 +48,7 @@ REGRESS_OPTS = --inputdir=$(srcdir)/test/regress
 ISOLATION = $(notdir $(basename $(sort $(wildcard $(srcdir)/test/isolation/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation
 # no bitcode: nothing of an output plugin is ever inlined into a query
-with_llvm = no
+override with_llvm = no
 
 PG_CONFIG = pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)

@@ -122,6 +122,8 @@ option_allowed(const Option *option, StringInfo text)
 }
 
 /* value is NULL where none was given. */
+static void bad_value(const Option *option, const char *value) pg_attribute_noreturn();
+
 static void
 bad_value(const Option *option, const char *value)
 {
@@ -163,7 +165,6 @@ parse_enum(const Option *option, const char *value)
 			return i;
 	}
 	bad_value(option, value);
-	pg_unreachable();
 }
 
 static List *
