@@ -476,9 +476,11 @@ BEGIN
 			WITH RECURSIVE tree (relid) AS (
 				SELECT c.objid FROM pg_event_trigger_ddl_commands() c WHERE c.classid = 'pg_class'::regclass
 				UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.relid)
-			SELECT DISTINCT r.pipeline, r.relation FROM @extschema@.rule r
+			SELECT r.pipeline, r.relation FROM @extschema@.rule r
 			WHERE r.relation IN (SELECT relid FROM tree)
-				OR EXISTS (SELECT FROM pg_event_trigger_ddl_commands() c WHERE c.command_tag = 'ALTER TYPE')) r;
+				OR EXISTS (SELECT FROM pg_event_trigger_ddl_commands() c WHERE c.command_tag = 'ALTER TYPE')
+			GROUP BY r.pipeline, r.relation
+			ORDER BY r.relation::text, r.pipeline) r;
 END $$;
 CREATE EVENT TRIGGER cdc_relations_altered ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'ALTER TYPE')
 	EXECUTE FUNCTION @extschema@.relations_altered();
