@@ -150,14 +150,17 @@ write_some(const StdoutSink *sink, const char *data, size_t length)
 	return write(sink->fd, data, length);
 }
 
-/* Whether whoever reads has gone, seen without writing. */
+/*
+ * Whether whoever reads has gone, seen without writing.  Of a pipe that is an error, of a socket or a
+ * terminal a hang-up; neither ever passes, so not to see it would be to spin.
+ */
 static bool
 reader_gone(const StdoutSink *sink)
 {
 	struct pollfd ready = {.fd = sink->fd, .events = 0};
 
 	return sink->kind != OUTPUT_FILE && poll(&ready, 1, 0) > 0 &&
-		   (ready.revents & (POLLERR | POLLNVAL)) != 0;
+		   (ready.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0;
 }
 
 static CdcStatus
