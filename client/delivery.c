@@ -92,6 +92,7 @@ end_transaction(Delivery *delivery, const RecordId *id, CdcError *err)
 	Position after;
 
 	delivery->in_transaction = false;
+	delivery->ended_lsn = end_lsn;
 	if (end_lsn <= session->taken.end_lsn)
 		return CDC_OK; /* was whole before this session */
 	after = position_after(session, id);

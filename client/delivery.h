@@ -17,7 +17,8 @@ typedef struct Delivery
 	bool record_taken;   /* of that frame: what is left is the end of its transaction */
 	bool in_transaction; /* frames came, the commit frame did not yet */
 	uint64_t transaction_lsn;
-	RecordId seen; /* the last record that came in this session */
+	uint64_t ended_lsn; /* the end of the last transaction that came whole; 0: none yet */
+	RecordId seen;      /* the last record that came in this session */
 	bool
 		sink_full; /* the window or the sink is: nothing more is handed over until this is cleared */
 } Delivery;

@@ -30,8 +30,16 @@ feedback_start(Feedback *feedback, int64_t status_interval, int64_t wal_sender_t
 }
 
 void
+feedback_note_server_end(Feedback *feedback, uint64_t wal_end)
+{
+	if (wal_end > feedback->server_end)
+		feedback->server_end = wal_end;
+}
+
+void
 feedback_note_received(Feedback *feedback, uint64_t wal_end)
 {
+	feedback_note_server_end(feedback, wal_end);
 	if (wal_end > feedback->received)
 		feedback->received = wal_end;
 }
@@ -48,9 +56,18 @@ feedback_flushed(const Feedback *feedback)
 {
 	uint64_t flushed = feedback->durable;
 
-	if (flushed > feedback->received)
-		flushed = feedback->received;
+	if (flushed > feedback->server_end)
+		flushed = feedback->server_end;
 	return flushed < feedback->floor ? 0 : flushed;
+}
+
+/* What an earlier session made durable was received, if not in this one. */
+static uint64_t
+written(const Feedback *feedback)
+{
+	uint64_t flushed = feedback_flushed(feedback);
+
+	return feedback->received > flushed ? feedback->received : flushed;
 }
 
 int64_t
@@ -60,7 +77,9 @@ feedback_deadline(const Feedback *feedback)
 
 	if (feedback->last_sent == 0)
 		return 0;
-	if (feedback_flushed(feedback) > feedback->told && delay > PROGRESS_DELAY)
+	if ((feedback_flushed(feedback) > feedback->told ||
+		 written(feedback) > feedback->told_written) &&
+		delay > PROGRESS_DELAY)
 		delay = PROGRESS_DELAY;
 	if (feedback->reply_due || feedback->ask_for_reply)
 		delay = REPLY_DISTANCE;
@@ -72,7 +91,8 @@ feedback_build(Feedback *feedback, uint8_t *bytes, int64_t now, int64_t timestam
 {
 	uint64_t flushed = feedback_flushed(feedback);
 
-	wal_status_build(bytes, feedback->received, flushed, timestamp, feedback->ask_for_reply);
+	feedback->told_written = written(feedback);
+	wal_status_build(bytes, feedback->told_written, flushed, timestamp, feedback->ask_for_reply);
 	if (flushed > 0)
 		feedback->told = flushed;
 	feedback->last_sent = now;

@@ -5,8 +5,10 @@
  * Pure: it is told the time, and sends nothing itself.	 Times are those of clock.h.
  *
  * What is told as flushed never exceeds what the sink has made durable, nor what the server itself
- * has sent (a lagging standby), and is never less than what the slot had confirmed when it was
- * acquired: a server before 18 would take the slot back.
+ * has (a lagging standby), and is never less than what the slot had confirmed when it was acquired: a
+ * server before 18 would take the slot back.  What is told as written is what was received, so that
+ * pg_stat_replication and synchronous_commit = remote_write are right; a server that has decoded
+ * more than that sends a keepalive by itself when it runs out of WAL.
  */
 #ifndef CDC_FEEDBACK_H
 #define CDC_FEEDBACK_H
@@ -16,21 +18,24 @@
 
 typedef struct Feedback
 {
-	int64_t interval;   /* at least one update in so long */
-	uint64_t floor;     /* slot's confirmed_flush_lsn at the start */
-	uint64_t received;  /* the server's WAL end as last seen */
-	uint64_t durable;   /* what the sink's durable position says is confirmed */
-	uint64_t told;      /* the last flushed position sent */
-	int64_t last_sent;  /* 0: nothing yet */
-	bool reply_due;     /* the server asked */
-	bool ask_for_reply; /* the next update asks the server to answer */
+	int64_t interval;      /* at least one update in so long */
+	uint64_t floor;        /* slot's confirmed_flush_lsn at the start */
+	uint64_t server_end;   /* the server's WAL end as last known */
+	uint64_t received;     /* how far the stream has come */
+	uint64_t durable;      /* what the sink's durable position says is confirmed */
+	uint64_t told;         /* the last flushed position sent */
+	uint64_t told_written; /* the last written position sent */
+	int64_t last_sent;     /* 0: nothing yet */
+	bool reply_due;        /* the server asked */
+	bool ask_for_reply;    /* the next update asks the server to answer */
 } Feedback;
 
 /* status_interval is cut to a third of wal_sender_timeout (microseconds, 0: off). */
 extern void feedback_start(Feedback *feedback, int64_t status_interval, int64_t wal_sender_timeout,
 						   uint64_t floor);
 
-/* Takes a larger value; smaller ones change nothing. */
+/* Each takes a larger value; smaller ones change nothing.	What was received the server has. */
+extern void feedback_note_server_end(Feedback *feedback, uint64_t wal_end);
 extern void feedback_note_received(Feedback *feedback, uint64_t wal_end);
 extern void feedback_note_durable(Feedback *feedback, uint64_t confirmed);
 

@@ -60,14 +60,18 @@ everything_durable(const Session *session)
 	return position_covers(&session->progress.durable, &session->taken);
 }
 
+/* The first end counts; but a signal bounds the wait for the sink that another end has begun. */
 static void
 begin_stop(Pump *pump, PumpEnd end, int64_t now)
 {
-	if (pump->stopping)
-		return;
-	pump->stopping = true;
-	pump->end = end;
-	pump->stop_deadline = end == PUMP_INTERRUPTED ? now + STOP_TIMEOUT : INT64_MAX;
+	if (!pump->stopping)
+	{
+		pump->stopping = true;
+		pump->end = end;
+		pump->stop_deadline = INT64_MAX;
+	}
+	if (end == PUMP_INTERRUPTED && pump->stop_deadline == INT64_MAX)
+		pump->stop_deadline = now + STOP_TIMEOUT;
 }
 
 /*
@@ -200,8 +204,8 @@ show_progress(Pump *pump, int64_t now)
 	if (!session->state->options->progress || now - pump->last_progress < PROGRESS_INTERVAL)
 		return;
 	pump->last_progress = now;
-	if (session->feedback.received > durable->confirmed)
-		progress.lag_bytes = session->feedback.received - durable->confirmed;
+	if (session->feedback.server_end > durable->confirmed)
+		progress.lag_bytes = session->feedback.server_end - durable->confirmed;
 	progress.lag_seconds = -1;
 	if (everything_durable(session) && !pump->delivery.in_transaction)
 		progress.lag_seconds = 0;
@@ -294,9 +298,12 @@ wait_for_events(Pump *pump, bool read_socket, CdcError *err)
 			0 &&
 		errno != EINTR)
 		return cdc_error(err, CDC_RETRY, "poll() failed: %s", strerror(errno));
-	if ((fds[wait.num_fds].revents & (POLLIN | POLLERR | POLLHUP)) != 0 && read_socket &&
-		!PQconsumeInput(session->conn))
+	if ((fds[wait.num_fds].revents & (POLLIN | POLLERR | POLLHUP)) == 0 || !read_socket)
+		return CDC_OK;
+	if (!PQconsumeInput(session->conn))
 		return pgconn_error(session->conn, NULL, "streaming", err);
+	/* A part of a message is a sign of life too: a large one may take longer than the timeout. */
+	pump->last_received = clock_now();
 	return CDC_OK;
 }
 
@@ -343,9 +350,16 @@ move_records(Pump *pump, int64_t now, bool *moved, CdcError *err)
 	if (pump->stopping)
 		return CDC_OK;
 	if (pump->delivery.message == NULL)
-		return receive(pump, now, moved, err);
-	status = delivery_continue(&pump->delivery, err);
-	*moved = pump->delivery.message == NULL || pump->session->state->records != before;
+		status = receive(pump, now, moved, err);
+	else
+	{
+		status = delivery_continue(&pump->delivery, err);
+		*moved = pump->delivery.message == NULL || pump->session->state->records != before;
+	}
+	/* What comes next begins behind the end of what came whole, so no keepalive need say so. */
+	if (status == CDC_OK && !pump->delivery.in_transaction &&
+		endpos_reached(pump->session, pump->delivery.ended_lsn))
+		begin_stop(pump, PUMP_ENDPOS, now);
 	return status;
 }
 

@@ -345,7 +345,7 @@ resume(Session *session, CdcError *err)
 	state->accepts = (ResumeAccepts){0};
 	session->start = session->taken = plan.start;
 	session->feedback.floor = session->slot.confirmed_flush_lsn;
-	feedback_note_received(&session->feedback, session->identity.wal_end);
+	feedback_note_server_end(&session->feedback, session->identity.wal_end);
 	if (!plan.changed)
 		return CDC_OK;
 	return session_sink_status(session, ops->store(state->sink, &session->taken, err));

@@ -54,6 +54,7 @@ tells_only_what_is_durable(void **state)
 	feedback_note_received(&feedback, 0x500);
 	assert_int_equal(send_at(1), 0); /* nothing is durable: 0 changes nothing at the server */
 	assert_int_equal(get_be64(sent + 1), 0x500);
+	feedback_note_server_end(&feedback, 0x480); /* what was received, the server has */
 	feedback_note_durable(&feedback, 0xff);
 	assert_int_equal(send_at(2), 0); /* less than the slot's: would take it back */
 	feedback_note_durable(&feedback, 0x300);
@@ -64,6 +65,27 @@ tells_only_what_is_durable(void **state)
 	assert_int_equal(send_at(5), 0x500);
 	feedback_note_received(&feedback, 0x400);
 	assert_int_equal(send_at(6), 0x500);
+}
+
+/* Written is what was received: neither what the server has besides, nor less than what is durable. */
+static void
+written_is_what_was_received(void **state)
+{
+	(void) state;
+	feedback_start(&feedback, 10 * CLOCK_SECOND, 0, 0x100);
+	feedback_note_server_end(&feedback, 0x900);
+	assert_int_equal(send_at(CLOCK_SECOND), 0);
+	assert_int_equal(get_be64(sent + 1), 0);
+	assert_int_equal(feedback_deadline(&feedback), 11 * CLOCK_SECOND);
+	feedback_note_received(&feedback, 0x300);
+	assert_true(feedback_deadline(&feedback) <=
+				2 * CLOCK_SECOND); /* synchronous_commit = remote_write */
+	assert_int_equal(send_at(2 * CLOCK_SECOND), 0);
+	assert_int_equal(get_be64(sent + 1), 0x300);
+	assert_int_equal(feedback_deadline(&feedback), 12 * CLOCK_SECOND);
+	feedback_note_durable(&feedback, 0x700); /* an earlier session's */
+	assert_int_equal(send_at(3 * CLOCK_SECOND), 0x700);
+	assert_int_equal(get_be64(sent + 1), 0x700);
 }
 
 static void
@@ -188,6 +210,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(timer_is_a_third_of_the_timeout),
 		cmocka_unit_test(tells_only_what_is_durable),
+		cmocka_unit_test(written_is_what_was_received),
 		cmocka_unit_test(progress_is_told_soon_and_answers_at_once),
 		cmocka_unit_test(messages_are_parsed),
 		cmocka_unit_test(pauses_grow_and_vary),

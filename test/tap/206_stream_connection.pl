@@ -1,0 +1,71 @@
+# What the connection is told and how it is waited for: positions, large messages, outputs that hang up.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+use CdcProxy;
+use CdcStream;
+use CdcTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Socket qw(AF_UNIX PF_UNSPEC SOCK_STREAM);
+use Test::More;
+use Time::HiRes qw(time);
+
+my $node = make_node('connection');
+my $dir = PostgreSQL::Test::Utils::tempdir();
+my $db = conninfo($node, 'postgres');
+my ($code, $log, $client, $walsender);
+
+$node->safe_psql('postgres', 'CREATE TABLE t (id int PRIMARY KEY, v text)');
+create_slot($node, 'postgres', 's');
+
+sub reported
+{
+	my ($condition) = @_;
+	return "SELECT $condition FROM pg_stat_replication WHERE pid = $walsender";
+}
+
+# Written is what was received, and not what the server has besides.
+$node->safe_psql('postgres', "INSERT INTO t SELECT g, repeat('v', 100) FROM generate_series(1, 100000) g");
+my $end = $node->safe_psql('postgres', 'INSERT INTO t VALUES (0); SELECT pg_current_wal_insert_lsn()');
+pipe(my $reader, my $writer);
+$client = start_client($db, 's', '-', stdout => $writer);
+close($writer);
+sysread($reader, my $first, 100);
+$walsender = walsender_pid($node, 'postgres', 's');
+ok($node->poll_query_until('postgres', reported('write_lsn IS NOT NULL')), 'a reader that stops: the server is told');
+is($node->safe_psql('postgres', reported("write_lsn < '$end'")), 't', 'no more is told as written than was received');
+1 while sysread($reader, $first, 1_000_000) && $first !~ /"id":0,/;
+ok($node->poll_query_until('postgres', reported("write_lsn >= '$end' AND flush_lsn >= '$end'")),
+	'and all of it, when it was read');
+# nothing of this is for the client, but written it has in the end all the same
+$end = $node->safe_psql('postgres', 'CREATE TABLE nothing (); SELECT pg_current_wal_insert_lsn()');
+ok($node->poll_query_until('postgres', reported("write_lsn >= '$end'")), 'an idle stream moves on');
+is(kill_client($client, 'TERM'), 0, 'ends on request');
+close($reader);
+
+# A message may take longer than the timeout, if only its bytes keep coming.
+my $proxy = CdcProxy->new($node);
+my $slow = conninfo($node, 'postgres', host => $proxy->{host});
+$node->safe_psql('postgres', "INSERT INTO t VALUES (-1, repeat('large', 1000000))");
+$client = start_client($slow, 's', "file://$dir/large", args => [ '--until=now', '--receive-timeout=1s', '--retry-for=20s' ]);
+wait_log($client, qr/streaming slot/);
+$proxy->command('slow');
+is(wait_client($client), 0, 'a message that takes longer than --receive-timeout arrives');
+unlike(client_log($client), qr/nothing has come/, 'without being taken for silence');
+like(slurp_bytes("$dir/large"), qr/"id":-1,"v":"large/, 'it is delivered');
+$proxy->stop;
+
+# An output that is a socket hangs up: noticed while idle, and not by spinning.
+socketpair(my $ours, my $theirs, AF_UNIX, SOCK_STREAM, PF_UNSPEC) or die "socketpair failed: $!";
+$client = start_client($db, 's', '-', stdout => $theirs);
+close($theirs);
+wait_log($client, qr/streaming slot/);
+close($ours);
+is(wait_client($client), 0, 'a socket whose reader goes away is the end');
+like(client_log($client), qr/whoever read from the standard output has gone/, 'and said to be');
+
+$node->stop;
+done_testing();
