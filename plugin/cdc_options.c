@@ -87,6 +87,9 @@ static const Option option_table[] = {
 	{"on_expression_error", OPTION_ENUM, FIELD(on_expression_error), CDC_EXPRESSION_ERROR_STOP, 0,
 	 0, CHOICES("stop", "null"),
 	 "a rule's expression that fails is an ERROR, or null and named in the record"},
+	{"privileges", OPTION_ENUM, FIELD(privileges), CDC_PRIVILEGES_IGNORE, 0, 0,
+	 CHOICES("ignore", "enforce"),
+	 "all that is selected, or only what the streaming role may SELECT"},
 };
 
 static void
@@ -122,7 +125,7 @@ option_allowed(const Option *option, StringInfo text)
 }
 
 /* value is NULL where none was given. */
-static void bad_value(const Option *option, const char *value) pg_attribute_noreturn();
+static void bad_value(const Option *option, const char *value) __attribute__((noreturn));
 
 static void
 bad_value(const Option *option, const char *value)

@@ -63,6 +63,12 @@ typedef enum CdcExpressionError
 	CDC_EXPRESSION_ERROR_NULL,
 } CdcExpressionError;
 
+typedef enum CdcPrivileges
+{
+	CDC_PRIVILEGES_IGNORE,
+	CDC_PRIVILEGES_ENFORCE,
+} CdcPrivileges;
+
 /* Enumerations are kept as int, so that the table can point to them. */
 typedef struct CdcOptions
 {
@@ -84,6 +90,7 @@ typedef struct CdcOptions
 	List *publication_names; /* of char *; NIL: everything is selected */
 	char *pipeline;          /* NULL: no rules */
 	int on_expression_error;
+	int privileges;
 } CdcOptions;
 
 /*

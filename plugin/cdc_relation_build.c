@@ -10,8 +10,10 @@
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -142,6 +144,35 @@ build_varlenas(Build *build)
 	}
 }
 
+/* With privileges=enforce: may the role that streams SELECT the column? */
+static bool
+may_read(const Build *build, AttrNumber attnum)
+{
+	Oid relid = RelationGetRelid(build->published);
+
+	return build->builder->options->privileges == CDC_PRIVILEGES_IGNORE ||
+		   pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
+		   pg_attribute_aclcheck(relid, attnum, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+}
+
+/* Any column of it?  If not, not even that it was truncated is told. */
+static bool
+may_read_any(const Build *build)
+{
+	TupleDesc desc = RelationGetDescr(build->published);
+
+	if (build->builder->options->privileges == CDC_PRIVILEGES_IGNORE ||
+		pg_class_aclcheck(RelationGetRelid(build->published), GetUserId(), ACL_SELECT) ==
+			ACLCHECK_OK)
+		return true;
+	for (int i = 0; i < desc->natts; i++)
+	{
+		if (!TupleDescAttr(desc, i)->attisdropped && may_read(build, i + 1))
+			return true;
+	}
+	return false;
+}
+
 /*
  * A generated column goes by its option, but if the publications have a column list it must be in that,
  * too: it may be made from columns that were meant to stay.
@@ -153,7 +184,7 @@ column_is_selected(const Build *build, Form_pg_attribute attr)
 	int generated = build->builder->options->generated_columns;
 
 	if (attr->attisdropped || (published && !bms_is_member(attr->attnum, published)) ||
-		find_rule(build, CDC_RULE_DROP, NameStr(attr->attname)))
+		find_rule(build, CDC_RULE_DROP, NameStr(attr->attname)) || !may_read(build, attr->attnum))
 		return false;
 	if (attr->attgenerated == '\0')
 		return true;
@@ -430,7 +461,10 @@ build_published(Build *build)
 		build->map = cdc_attrmap_by_name(RelationGetDescr(build->relation),
 										 RelationGetDescr(build->published));
 	}
-	build_records(build);
+	if (may_read_any(build))
+		build_records(build);
+	else
+		memset(build->built->selected, false, sizeof(build->built->selected));
 	if (build->published != build->relation)
 		RelationClose(build->published);
 }

@@ -16,7 +16,7 @@ EXCEPTION WHEN invalid_parameter_value THEN
 	RAISE NOTICE 'begins with: %; not named: %', substr(hint, 1, 15), (SELECT string_agg(name, ', ')
 		FROM unnest(ARRAY['protocol_version', 'format', 'framing', 'batch_bytes', 'source', 'delete', 'numeric', 'bigint',
 			'binary', 'generated_columns', 'origin', 'transaction_records', 'messages', 'message_prefixes',
-			'max_record_bytes', 'publication_names', 'pipeline', 'on_expression_error']) AS name
+			'max_record_bytes', 'publication_names', 'pipeline', 'on_expression_error', 'privileges']) AS name
 		WHERE name <> ALL (string_to_array(rtrim(substr(hint, 16), '.'), ', ')));
 END
 $$;
@@ -136,6 +136,14 @@ SELECT brief('on_expression_error', 'null');
 SELECT brief('on_expression_error', '');
 \set VERBOSITY terse
 SELECT brief('on_expression_error', 'ignore');
+
+-- privileges
+SELECT brief('privileges', 'ignore');
+SELECT brief('privileges', 'enforce');
+\set VERBOSITY default
+SELECT brief('privileges', '');
+\set VERBOSITY terse
+SELECT brief('privileges', 'on');
 
 -- pipeline
 \set VERBOSITY default
