@@ -99,14 +99,6 @@ write_sidecar(FileStore *store, SidecarState *next, CdcError *err)
 }
 
 static CdcStatus
-rewrite_sidecar(FileStore *store, CdcError *err)
-{
-	SidecarState next = store->state;
-
-	return write_sidecar(store, &next, err);
-}
-
-static CdcStatus
 sync_directory(FileStore *store, CdcError *err)
 {
 	if (store->ops->sync_directory(store->directory) != 0)
@@ -281,14 +273,25 @@ resume(FileStore *store, bool exists, uint64_t size, CdcError *err)
 			store->ops->ftruncate(store->fd, (off_t) store->state.offset) != 0)
 			status = io_error(err, "cut", store->path);
 		store->size = store->state.offset;
-		/*
-		 * What was read may stand in the page cache only, left by a process that was killed before
-		 * its sync, or whose sync failed.  Written anew, it is durable before anyone relies on it.
-		 */
-		if (status == CDC_OK)
-			status = rewrite_sidecar(store, err);
 	}
 	free(rotated);
+	return status;
+}
+
+/*
+ * What was read may stand in the page cache only, left by a process that was killed before its sync, or
+ * whose sync failed.  Written anew, it is durable before anyone relies on it.	The same bytes go to
+ * the same place, since the other slot may be the only one that is on the disk.
+ */
+static CdcStatus
+make_read_durable(FileStore *store, const uint8_t *data, CdcError *err)
+{
+	uint64_t offset = sidecar_slot_offset(store->state.generation);
+	CdcStatus status = write_at(store, store->sidecar_fd, store->sidecar_path, data + offset,
+								SIDECAR_SLOT_SIZE, offset, err);
+
+	if (status == CDC_OK && store->ops->fdatasync(store->sidecar_fd) != 0)
+		status = io_error(err, "sync", store->sidecar_path);
 	return status;
 }
 
@@ -308,8 +311,9 @@ read_sidecar(FileStore *store, bool *valid, CdcError *err)
 		length += (size_t) got;
 	}
 	*valid = sidecar_choose(data, length, &store->state);
-	if (!*valid)
-		memset(&store->state, 0, sizeof(store->state));
+	if (*valid)
+		return make_read_durable(store, data, err);
+	memset(&store->state, 0, sizeof(store->state));
 	return CDC_OK;
 }
 

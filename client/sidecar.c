@@ -147,13 +147,20 @@ sidecar_decode(const uint8_t *slot, size_t length, SidecarState *state)
 	return read_json((const char *) slot + AT_JSON, json_length, state);
 }
 
+/* A slot that stands in the other one's place was not written by us. */
+static bool
+decode_at(const uint8_t *file, size_t length, size_t offset, SidecarState *state)
+{
+	return length > offset && sidecar_decode(file + offset, length - offset, state) &&
+		   sidecar_slot_offset(state->generation) == offset;
+}
+
 bool
 sidecar_choose(const uint8_t *file, size_t length, SidecarState *state)
 {
 	SidecarState other;
-	bool first = sidecar_decode(file, length, state);
-	bool second = length > SIDECAR_SLOT_SIZE &&
-				  sidecar_decode(file + SIDECAR_SLOT_SIZE, length - SIDECAR_SLOT_SIZE, &other);
+	bool first = decode_at(file, length, 0, state);
+	bool second = decode_at(file, length, SIDECAR_SLOT_SIZE, &other);
 
 	if (second && (!first || other.generation > state->generation))
 		*state = other;

@@ -351,7 +351,8 @@ typedef enum Loss
 	LOSE_ALL,      /* nothing that was not synced did */
 	LOSE_TAIL,     /* the last write is torn in the middle */
 	LOSE_DATA,     /* sizes and names reached it, but zeros stand for data */
-	LOSE_AT_RANDOM /* any of these, call by call */
+	LOSE_BUT_TORN, /* nothing did but the beginning of the last write */
+	LOSE_AT_RANDOM /* any of these but the last, call by call */
 } Loss;
 
 static uint32_t
@@ -400,6 +401,8 @@ apply_uncertain(File *file, const Op *op, Loss loss, bool last)
 		how = (Loss) (chance() % 4);
 	if (how == LOSE_TAIL && !last && loss != LOSE_AT_RANDOM)
 		how = LOSE_NOTHING;
+	if (how == LOSE_BUT_TORN && (!last || op->kind != OP_WRITE))
+		how = LOSE_ALL;
 	if (op->kind == OP_TRUNCATE)
 	{
 		if (how != LOSE_ALL)
@@ -420,6 +423,9 @@ apply_uncertain(File *file, const Op *op, Loss loss, bool last)
 				apply_write(file, op, 0, cut, false);
 			else
 				apply_write(file, op, cut, op->length, false);
+			break;
+		case LOSE_BUT_TORN:
+			apply_write(file, op, 0, chance() % (op->length < 256 ? op->length : 256), false);
 			break;
 		case LOSE_DATA:
 			if (file->size < (size_t) op->offset + op->length)
@@ -582,6 +588,7 @@ survives_a_crash_anywhere(void **state)
 		{LOSE_ALL, "nothing written", 1},
 		{LOSE_TAIL, "torn", 8},
 		{LOSE_DATA, "zeros", 1},
+		{LOSE_BUT_TORN, "nothing written but a torn piece", 8},
 		{LOSE_AT_RANDOM, "some of it written", 40},
 	};
 
