@@ -92,8 +92,8 @@ prepare(LogicalDecodingContext *ctx)
 	decoder->output.options = &decoder->options;
 	decoder->output.writer.encoding = &decoder->encoding;
 	cdc_recorder_init(&decoder->recorder, &decoder->output, &decoder->settings);
-	decoder->relations =
-		cdc_relation_cache_create(ctx->context, &decoder->encoding, &decoder->settings);
+	decoder->relations = cdc_relation_cache_create(ctx->context, ctx->reader, &decoder->encoding,
+												   &decoder->settings);
 	decoder->publications = cdc_publications_create(ctx->context);
 	decoder->configuration =
 		AllocSetContextCreate(ctx->context, "cdc_decoder configuration", ALLOCSET_SMALL_SIZES);
@@ -218,6 +218,7 @@ begin_transaction(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	CdcDecoder *decoder = ctx->output_plugin_private;
 
 	prepare(ctx);
+	cdc_relation_cache_begin(decoder->relations, txn->base_snapshot_lsn);
 	if (unlikely(decoder->stale || decoder->selects_nothing))
 		configure(ctx);
 	decoder->transaction.commit_lsn = txn->final_lsn;

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlogreader.h"
 #include "common/hashfn.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -44,8 +45,11 @@ struct CdcRelationCache
 
 	entries_hash *entries;
 	uint32 last_number;
-	Size bytes;        /* of the relations' contexts */
-	uint64 generation; /* relations of another one are stale */
+	Size bytes;                    /* of the relations' contexts */
+	uint64 generation;             /* relations of another one are stale */
+	const XLogReaderState *reader; /* of the WAL being decoded; NULL: none is */
+	XLogRecPtr changed_at;         /* where the generation last rose for what WAL says */
+	bool refreshing;               /* it rises because of ourselves */
 	List *related; /* OIDs of relations that others were made from: row types, ancestors, rules */
 };
 
@@ -56,6 +60,14 @@ struct CdcRelationCache
 static CdcRelationCache *live_cache = NULL;
 
 static void
+start_generation(CdcRelationCache *cache)
+{
+	cache->generation++;
+	if (cache->reader && !cache->refreshing)
+		cache->changed_at = cache->reader->EndRecPtr;
+}
+
+static void
 relation_changed(Datum arg, Oid relid)
 {
 	CacheEntry *entry;
@@ -64,7 +76,7 @@ relation_changed(Datum arg, Oid relid)
 		return;
 	if (!OidIsValid(relid) || list_member_oid(live_cache->related, relid))
 	{
-		live_cache->generation++;
+		start_generation(live_cache);
 		return;
 	}
 	entry = entries_lookup(live_cache->entries, relid);
@@ -80,7 +92,7 @@ static void
 catalog_changed(Datum arg, int cache_id, uint32 hash_value)
 {
 	if (live_cache)
-		live_cache->generation++;
+		start_generation(live_cache);
 }
 
 static void
@@ -90,7 +102,7 @@ publication_changed(Datum arg, int cache_id, uint32 hash_value)
 		return;
 	if (live_cache->builder.publications) /* configured already */
 		cdc_publications_invalidate(live_cache->builder.publications);
-	live_cache->generation++;
+	start_generation(live_cache);
 }
 
 static void
@@ -135,12 +147,14 @@ cache_clear(CdcRelationCache *cache)
 }
 
 CdcRelationCache *
-cdc_relation_cache_create(MemoryContext parent, CdcEncoding *encoding, CdcSettings *settings)
+cdc_relation_cache_create(MemoryContext parent, const XLogReaderState *reader,
+						  CdcEncoding *encoding, CdcSettings *settings)
 {
 	CdcRelationCache *cache = MemoryContextAllocZero(parent, sizeof(CdcRelationCache));
 	MemoryContextCallback *callback = MemoryContextAllocZero(parent, sizeof(*callback));
 
 	cache->context = AllocSetContextCreate(parent, "cdc_decoder relations", ALLOCSET_DEFAULT_SIZES);
+	cache->reader = reader;
 	cache->builder.encoding = encoding;
 	cache->builder.settings = settings;
 	cache->generation = 1; /* 0 is never */
@@ -163,6 +177,22 @@ cdc_relation_cache_configure(CdcRelationCache *cache, const CdcOptions *options,
 	cache->builder.pipeline = pipeline;
 	cache->builder.publications = publications;
 	cache->generation++;
+}
+
+/*
+ * A transaction that was under way when something changed is decoded after the one that changed it, but
+ * begins with the catalogs as they were before.	What a lock on the table keeps apart (ALTER TABLE) needs
+ * no care, but publications, rules, schemas' names and enums' labels change without one.	The server's own
+ * caches hold the present state of publications, too, so they are emptied as well.
+ */
+void
+cdc_relation_cache_begin(CdcRelationCache *cache, XLogRecPtr snapshot_lsn)
+{
+	if (likely(snapshot_lsn >= cache->changed_at))
+		return;
+	cache->refreshing = true;
+	InvalidateSystemCaches();
+	cache->refreshing = false;
 }
 
 uint64

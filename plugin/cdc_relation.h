@@ -6,6 +6,7 @@
 #ifndef CDC_RELATION_H
 #define CDC_RELATION_H
 
+#include "access/xlogreader.h"
 #include "utils/rel.h"
 
 #include "cdc_expression.h"
@@ -75,12 +76,17 @@ typedef struct CdcRelation
 typedef struct CdcRelationCache CdcRelationCache;
 
 /*
- * A cache below parent, which is deleted with it.	encoding and settings must outlive it.  One cache is
+ * A cache below parent, which is deleted with it.	reader is that of the WAL being decoded, NULL where
+ * the catalogs' present state is looked at; it, encoding and settings must outlive the cache.  One cache is
  * live per process; the last one made is the one that hears of invalidations, and parent's end
  * unregisters it.
  */
-extern CdcRelationCache *cdc_relation_cache_create(MemoryContext parent, CdcEncoding *encoding,
-												   CdcSettings *settings);
+extern CdcRelationCache *cdc_relation_cache_create(MemoryContext parent,
+												   const XLogReaderState *reader,
+												   CdcEncoding *encoding, CdcSettings *settings);
+
+/* A transaction is about to be decoded whose first snapshot was made at this place. */
+extern void cdc_relation_cache_begin(CdcRelationCache *cache, XLogRecPtr snapshot_lsn);
 
 /*
  * What relations are made with from now on; needed before the first use.  All of it must last until

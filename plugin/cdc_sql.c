@@ -212,7 +212,8 @@ start_session(const char *pipeline_name)
 	session->output.writer.encoding = &session->encoding;
 	cdc_recorder_init(&session->recorder, &session->output, &session->settings);
 	cdc_recorder_configure(&session->recorder, session->options.source, pipeline->metadata);
-	session->relations = cdc_relation_cache_create(context, &session->encoding, &session->settings);
+	session->relations =
+		cdc_relation_cache_create(context, NULL, &session->encoding, &session->settings);
 	/* a preview shows what a table's rows would look like, whatever is published now */
 	publications = cdc_publications_create(context);
 	cdc_relation_cache_configure(session->relations, &session->options, session->options.source,
