@@ -10,6 +10,9 @@
 
 #include "byteorder.h"
 
+/* Over all tables: a sink may hold what it made of a relation longer than a session lasts. */
+static uint64_t last_serial;
+
 void
 relation_table_clear(RelationTable *table)
 {
@@ -101,7 +104,7 @@ relation_announce(RelationTable *table, uint32_t number, const uint8_t *payload,
 		*fields[i] = text;
 		text += lengths[i] + 1;
 	}
-	relation->serial = ++table->serial;
+	relation->serial = ++last_serial;
 	free(table->relations[number]);
 	table->relations[number] = relation;
 	return CDC_OK;

@@ -29,7 +29,6 @@ typedef struct RelationTable
 {
 	Relation **relations; /* by number */
 	uint32_t size;
-	uint64_t serial;
 } RelationTable;
 
 /* A zeroed table is an empty one. */

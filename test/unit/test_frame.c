@@ -159,6 +159,13 @@ relations_last_over_messages(void **state)
 	build_record(&builder, 1, 1, "{}");
 	assert_int_equal(read_all(&builder, &count, &frame), CDC_STOP);
 	assert_non_null(strstr(err.message, "not announced"));
+
+	/* a sink that outlives the session must not take the next one's relation for that one */
+	serial++;
+	memset(&reader, 0, sizeof(reader));
+	good_message(&builder);
+	assert_int_equal(read_all(&builder, &count, &frame), CDC_OK);
+	assert_true(frame.relation->serial > serial);
 }
 
 static void
