@@ -45,7 +45,7 @@ extern CdcStatus slot_check_usable(const SlotInfo *info, const char *slot, const
  * that names the one in the way, its pid and age: after a second, whenever another one is in the
  * way, and else ever more rarely, at least once a minute.  What is in the way is looked up from a
  * second, ordinary connection, opened with conninfo.  *consistent_point gets the new slot's LSN.
- * Interrupted: the creation is cancelled, CDC_STOP.
+ * Interrupted: the creation is cancelled, CDC_RETRY.
  */
 extern CdcStatus slot_create(PGconn *repl, const char *conninfo, const char *slot, bool failover,
 							 const volatile int *interrupted, void (*notice)(const char *line),

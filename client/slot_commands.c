@@ -51,6 +51,9 @@ slot_create_main(const CdcOptions *options, const volatile int *interrupted)
 	{
 		status = slot_create(repl, options->dbname, options->slot, options->failover, interrupted,
 							 log_notice, &consistent_point, &err);
+		/* Whoever asked for a slot has none, and nobody tries again. */
+		if (status == CDC_RETRY && *interrupted != 0)
+			status = CDC_STOP;
 		if (status == CDC_OK)
 			log_line(LOG_INFO, "replication slot \"%s\" was created; its records begin at %s",
 					 options->slot, lsn_format(lsn, consistent_point));

@@ -250,7 +250,7 @@ slot_create(PGconn *repl, const char *conninfo, const char *slot, bool failover,
 	if (PQresultStatus(result) == PGRES_TUPLES_OK)
 		status = read_created(result, consistent_point, err);
 	else if (stopped)
-		status = cdc_error(err, CDC_STOP, "%s: interrupted; no slot was created", what);
+		status = cdc_error(err, CDC_RETRY, "%s: interrupted; no slot was created", what);
 	else
 		status = pgconn_error(repl, result, what, err);
 	PQclear(result);
