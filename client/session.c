@@ -279,9 +279,16 @@ read_acquired_slot(Session *session, CdcError *err)
 
 	if (status == CDC_OK)
 		status = slot_read(sql, options->slot, &session->slot, err);
-	if (status == CDC_OK && !session->slot.exists)
-		status = cdc_error(err, CDC_RETRY, "slot \"%s\" is not on the server that was asked second",
-						   options->slot);
+	if (status == CDC_OK && (!session->slot.exists || !session->slot.active))
+	{
+		status = cdc_error(err, CDC_RETRY,
+						   "slot \"%s\" is streamed from one server, but is not in use on the one "
+						   "that the second connection led to (\"%s\", port %s)",
+						   options->slot, PQhost(sql), PQport(sql));
+		cdc_error_hint(err,
+					   "Where --dbname names several servers, all connections must lead to the "
+					   "same one: target_session_attrs=read-write finds the primary.");
+	}
 	if (status == CDC_OK)
 		status = query_one(sql,
 						   "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() "
@@ -438,10 +445,12 @@ session_close(Session *session)
 
 	/* What was received before the connection broke need not be received again. */
 	if (session->sink_open && !session->sink_failed && session->opened > 0 &&
-		*state->interrupted < 2 &&
 		sink_drain(state->sink, &session->taken, clock_now() + DRAIN_TIMEOUT, state->interrupted,
 				   &session->progress, &ignored) != CDC_OK)
+	{
+		session->sink_failed = true;
 		log_error(LOG_DEBUG, &ignored);
+	}
 	if (session->sink_open)
 		state->sink->base.ops->close(state->sink);
 	session->sink_open = false;

@@ -50,8 +50,9 @@ typedef struct Session
 	FrameReader reader;
 	Feedback feedback;
 	bool sink_open;
-	bool sink_failed; /* the failure was the sink's: it is not to be asked anything more */
-	int64_t opened;   /* clock.h; 0: not yet */
+	bool
+		sink_failed; /* it is not to be asked anything more; not all that it was given is durable */
+	int64_t opened;  /* clock.h; 0: not yet */
 
 	Position start; /* records up to it are skipped */
 	Position taken; /* after all that the sink was given */

@@ -112,7 +112,7 @@ try_again(Stream *stream, CdcStatus status, const CdcError *err, int *exit_code)
 	}
 	if (*stream->state.interrupted != 0)
 	{
-		/* Asked to stop while it was away: nothing is in flight then, which is a clean end. */
+		/* A clean end, unless the sink was given what it has not made durable. */
 		*exit_code = stream->session.opened > 0 && stream->session.sink_failed ? CDC_RETRY : CDC_OK;
 		log_error(*exit_code == CDC_OK ? LOG_INFO : LOG_ERROR, err);
 		return false;

@@ -1,4 +1,5 @@
-# What the connection is told and how it is waited for: positions, large messages, outputs that hang up.
+# What the connection is told and how it is waited for: positions, large messages, outputs that hang up,
+# several servers, and what a signal ends.
 use strict;
 use warnings;
 
@@ -56,7 +57,20 @@ $proxy->command('slow');
 is(wait_client($client), 0, 'a message that takes longer than --receive-timeout arrives');
 unlike(client_log($client), qr/nothing has come/, 'without being taken for silence');
 like(slurp_bytes("$dir/large"), qr/"id":-1,"v":"large/, 'it is delivered');
+$proxy->command('pass');
+
+# Of several servers, one must not stream while another one says how far the slot is.
+my $other = make_node('other');
+create_slot($other, 'postgres', 's');
+my @servers = ($proxy->{host} . ',' . $other->host, $node->port . ',' . $other->port);
+$proxy->command('one');
+($code, $log) = run_client("host=$servers[0] port=$servers[1] dbname=postgres", 's', "file://$dir/large",
+	'--until=now', '--retry-for=0');
+is($code, 3, 'a second connection that leads to another server: exit code 3');
+like($log, qr/ERROR .*slot "s" is streamed from one server, but is not in use on the one .*HINT .*--dbname names several/s,
+	'and said to be');
 $proxy->stop;
+$other->stop;
 
 # An output that is a socket hangs up: noticed while idle, and not by spinning.
 socketpair(my $ours, my $theirs, AF_UNIX, SOCK_STREAM, PF_UNSPEC) or die "socketpair failed: $!";
@@ -67,5 +81,24 @@ close($ours);
 is(wait_client($client), 0, 'a socket whose reader goes away is the end');
 like(client_log($client), qr/whoever read from the standard output has gone/, 'and said to be');
 
-$node->stop;
+# A signal while a slot is being created: nothing is wrong that would need a person.
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('BEGIN; CREATE TABLE held (); SELECT 1');
+$client = start_client($db, 'late', "file://$dir/late", args => ['--create-slot']);
+wait_log($client, qr/creation of the slot has been waiting/);
+is(kill_client($client, 'TERM'), 0, 'a signal while --create-slot waits: exit code 0');
+like(client_log($client), qr/interrupted; no slot was created/, 'and said');
+$holder->quit;
+
+# A signal, and then the server goes away, while the sink has not taken what it was given: that is said.
+pipe($reader, $writer);
+$node->safe_psql('postgres', "INSERT INTO t SELECT g, repeat('v', 100) FROM generate_series(100001, 110000) g");
+$client = start_client($db, 's', '-', stdout => $writer, args => ['--status-interval=100ms']);
+close($writer);
+sysread($reader, $first, 100);
+kill 'TERM', $client->{pid};
+$node->stop('immediate');
+is(wait_client($client), 3, 'the server gone and the sink stuck after a signal: exit code 3');
+close($reader);
+
 done_testing();

@@ -7,6 +7,7 @@
 #	cut			all connections are closed, and the mode is pass again
 #	half_close	no more comes from the server, as after its shutdown(SHUT_WR); the mode stays pass
 #	refuse		all connections are closed, and new ones at once
+#	one			the next connection is passed on, and then nobody listens any more
 #	slow		what the server sends arrives in pieces of 1 KiB with pauses between them
 package CdcProxy;
 
@@ -88,7 +89,7 @@ sub serve
 		  grep { !$stalled->($_) && $_->{peer}{buffer} eq '' } values %ends;
 		my @writable = map { $_->{handle} } grep { !$stalled->($_->{peer}) && $_->{buffer} ne '' } values %ends;
 		my ($read, $write) =
-		  IO::Select->select(IO::Select->new($listener, $control, @readable), IO::Select->new(@writable));
+		  IO::Select->select(IO::Select->new($listener // (), $control, @readable), IO::Select->new(@writable));
 
 		if (grep { $_ == $control } @$read)
 		{
@@ -103,9 +104,10 @@ sub serve
 			syswrite($control, "done\n");
 			next;
 		}
-		if (grep { $_ == $listener } @$read)
+		if ($listener && grep { $_ == $listener } @$read)
 		{
 			my $client = $listener->accept or next;
+			undef $listener if $mode eq 'one';
 			my $server = $mode eq 'refuse' ? undef
 			  : IO::Socket::UNIX->new(Type => SOCK_STREAM, Peer => $target);
 			if ($server)
