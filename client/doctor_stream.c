@@ -323,7 +323,7 @@ check_sink(Doctor *doctor)
 
 	if (doctor->options->sink == NULL)
 		return;
-	if (doctor->options->slot != NULL && !doctor->slot.active)
+	if (doctor->options->slot != NULL)
 		status = pgconn_open(&doctor->replication, doctor->options->dbname, PGCONN_REPLICATION,
 							 doctor->interrupted, &err);
 	if (status == CDC_OK)

@@ -94,6 +94,13 @@ typedef struct SinkOps
 					  bool *found, CdcError *err);
 
 	/*
+	 * The same without connecting for good, fencing or changing anything, also while a client streams;
+	 * of a sink that was created and not opened.  NULL: only open() can tell.
+	 */
+	CdcStatus (*look)(Sink *sink, const Source *source, Source *stored_source, Position *position,
+					  bool *found, CdcError *err);
+
+	/*
 	 * Takes one record over.  after: the position to be stored once the record is durable.  *taken
 	 * false: full, call poll() and come again with the same record; nothing of it was taken.
 	 */

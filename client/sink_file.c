@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "file_look.h"
 #include "file_store.h"
 #include "options.h"
 #include "worker.h"
@@ -166,6 +167,14 @@ file_open(Sink *base, const Source *source, Source *stored_source, Position *pos
 	if (*found && source_equal(source, stored_source))
 		sink->progress.durable = sink->taken = *position;
 	return CDC_OK;
+}
+
+static CdcStatus
+file_sink_look(Sink *base, const Source *source, Source *stored_source, Position *position,
+			   bool *found, CdcError *err)
+{
+	(void) source;
+	return file_look(((FileSink *) base)->uri.path, stored_source, position, found, err);
 }
 
 static CdcStatus
@@ -349,6 +358,7 @@ const SinkOps sink_file_ops = {
 	.summary = "a file of lines, each record exactly once",
 	.create = file_create,
 	.open = file_open,
+	.look = file_sink_look,
 	.deliver = file_deliver,
 	.end_transaction = file_end_transaction,
 	.store = file_store,

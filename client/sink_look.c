@@ -28,6 +28,28 @@ still_patient(void *arg)
 		   clock_now() < patience->deadline;
 }
 
+static CdcStatus
+read_position(Sink *sink, const ServerIdentity *identity, const char *slot, SinkLook *look,
+			  CdcError *err)
+{
+	const SinkOps *ops = sink->base.ops;
+	Source source = {0};
+	CdcStatus status;
+
+	snprintf(source.system_identifier, sizeof(source.system_identifier), "%s",
+			 identity->system_identifier);
+	snprintf(source.database, sizeof(source.database), "%s", identity->database);
+	snprintf(source.slot, sizeof(source.slot), "%s", slot);
+	look->source = source;
+	status = (ops->look != NULL ? ops->look : ops->open)(sink, &source, &look->source,
+														 &look->position, &look->found, err);
+	if (ops->look == NULL)
+		ops->close(sink);
+	look->opened = status == CDC_OK;
+	look->same_source = source_equal(&source, &look->source);
+	return status;
+}
+
 CdcStatus
 sink_look(const CdcOptions *options, PGconn *replication, int active_pid,
 		  const volatile int *interrupted, SinkLook *look, CdcError *err)
@@ -39,38 +61,25 @@ sink_look(const CdcOptions *options, PGconn *replication, int active_pid,
 						 .tick = still_patient,
 						 .tick_arg = &patience};
 	ServerIdentity identity;
-	Source source = {0};
 	Sink *sink = NULL;
 	CdcStatus status;
 
 	memset(look, 0, sizeof(*look));
 	status = sink_create(&sink, &config, err);
-	if (status == CDC_OK && active_pid != 0)
+	if (status == CDC_OK && options->slot == NULL)
+		snprintf(look->why, sizeof(look->why),
+				 "not opened, since no --slot says whose records it gets");
+	else if (status == CDC_OK && active_pid != 0 && sink->base.ops->look == NULL)
 		snprintf(
 			look->why, sizeof(look->why),
 			"not opened, since that would take it away from the client that streams (walsender "
 			"pid %d)",
 			active_pid);
-	else if (status == CDC_OK && options->slot == NULL)
-		snprintf(look->why, sizeof(look->why),
-				 "not opened, since no --slot says whose records it "
-				 "gets");
 	else if (status == CDC_OK)
 	{
 		status = pgconn_identify(replication, &identity, err);
 		if (status == CDC_OK)
-		{
-			snprintf(source.system_identifier, sizeof(source.system_identifier), "%s",
-					 identity.system_identifier);
-			snprintf(source.database, sizeof(source.database), "%s", identity.database);
-			snprintf(source.slot, sizeof(source.slot), "%s", options->slot);
-			look->source = source;
-			status = sink->base.ops->open(sink, &source, &look->source, &look->position,
-										  &look->found, err);
-			look->opened = status == CDC_OK;
-			look->same_source = source_equal(&source, &look->source);
-			sink->base.ops->close(sink);
-		}
+			status = read_position(sink, &identity, options->slot, look, err);
 	}
 	sink_destroy(sink);
 	return status;

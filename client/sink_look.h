@@ -22,9 +22,9 @@ typedef struct SinkLook
 } SinkLook;
 
 /*
- * Opens the sink of options->sink for options->slot and reads its position.  To open a sink is to
- * fence its other client off, so it is left alone while a walsender streams from the slot
- * (active_pid, 0: none).  replication: a connection of that kind.
+ * Reads the position that the sink of options->sink holds for options->slot.  Where a sink can only be
+ * opened for that, which fences its other client off, it is left alone while a walsender streams from
+ * the slot (active_pid, 0: none).	replication: a connection of that kind.
  */
 extern CdcStatus sink_look(const CdcOptions *options, PGconn *replication, int active_pid,
 						   const volatile int *interrupted, SinkLook *look,

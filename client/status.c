@@ -19,10 +19,9 @@ look_at_sink(const CdcOptions *options, const PGresult *slots, const volatile in
 {
 	PGconn *replication = NULL;
 	int active_pid = atoi(slot_report_value(slots, 0, "active_pid"));
-	CdcStatus status = CDC_OK;
+	CdcStatus status =
+		pgconn_open(&replication, options->dbname, PGCONN_REPLICATION, interrupted, err);
 
-	if (active_pid == 0)
-		status = pgconn_open(&replication, options->dbname, PGCONN_REPLICATION, interrupted, err);
 	if (status == CDC_OK)
 		status = sink_look(options, replication, active_pid, interrupted, look, err);
 	PQfinish(replication);

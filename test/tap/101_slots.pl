@@ -98,6 +98,7 @@ is(json_value($json, '3'), '', 'and nobody else\'s');
 my $text = client_ok($node, [ 'status', '--slot=one', "--sink=file://$dir/one" ], 'status with a sink');
 like($text, qr/^slot +one\nplugin +cdc_decoder\n/m, 'status has a line for each thing');
 like($text, qr/^sink +holds no position yet$/m, 'and the sink');
+is(join(' ', glob("$dir/one*")), '', 'looking at a sink makes no file');
 client_fails($node, [ 'status', "--sink=file://$dir/one" ], 1, [qr/--sink: .*one slot/, qr/HINT .*--slot/],
 	'a sink needs its slot');
 client_fails($node, [ 'status', '--slot=nosuch' ], 1, [qr/"nosuch" does not exist/, qr/HINT .*slot list/],
@@ -127,7 +128,9 @@ $json = client_ok($node, [ 'status', '--json', '--slot=one', "--sink=file://$dir
 is(json_value($json, '0,active_pid'), $pid, 'JSON has the walsender');
 is(json_value($json, '0,application_name'), 'cdc_client', 'and the client\'s name');
 is(json_value($json, '0,walsender_state'), 'streaming', 'and what it does');
-is(json_value($json, '0,sink,opened'), 'false', 'the sink is left alone');
+is(json_value($json, '0,sink,same_source'), 'true', 'and how far the file is, which the client goes on writing to');
+$json = client_ok($node, [ 'status', '--json', '--slot=one', '--sink=-' ], 'status with a sink that can only be opened');
+is(json_value($json, '0,sink,opened'), 'false', 'it is left alone');
 like(json_value($json, '0,sink,reason'), qr/walsender pid $pid/, 'and why is said');
 is($node->safe_psql('postgres', "SELECT backend_type FROM pg_stat_activity WHERE pid = $pid"), 'walsender',
 	'it goes on streaming');

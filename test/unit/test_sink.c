@@ -130,6 +130,55 @@ size_of(const char *name)
 	return stat(path, &info) == 0 ? (long) info.st_size : -1;
 }
 
+/* What doctor and status see, and that they leave no trace. */
+static void
+looking_changes_nothing(void **state)
+{
+	Source stored;
+	Position position;
+	bool found = true;
+	char command[256];
+
+	(void) state;
+	create_file("");
+	assert_int_equal(sink->base.ops->look(sink, &here, &stored, &position, &found, &err), CDC_OK);
+	assert_false(found);
+	assert_int_equal(size_of("out"), -1);
+	assert_int_equal(size_of("out.cdc-position"), -1);
+
+	/* while a client has the file, whose tail does not count yet */
+	assert_false(open_sink(&here, &position));
+	assert_true(deliver(1, 100));
+	drain(1);
+	assert_true(deliver(2, 100));
+	assert_int_equal(sink->base.ops->poll(sink, clock_now(), &progress, &err), CDC_OK);
+	assert_int_equal(size_of("out"), 202);
+	assert_int_equal(sink->base.ops->look(sink, &other, &stored, &position, &found, &err), CDC_OK);
+	assert_true(found);
+	assert_true(source_equal(&stored, &here));
+	assert_int_equal(position.id.commit_lsn, 1);
+	drain(2);
+	assert_int_equal(sink->base.ops->look(sink, &here, &stored, &position, &found, &err), CDC_OK);
+	assert_int_equal(position.id.commit_lsn, 2);
+	sink->base.ops->close(sink);
+	assert_int_equal(size_of("out"), 202);
+
+	/* what open() would refuse */
+	snprintf(command, sizeof(command), "truncate -s 100 %s/out", directory);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(sink->base.ops->look(sink, &here, &stored, &position, &found, &err), CDC_STOP);
+	assert_non_null(strstr(err.message, "has 100 bytes, but 202 were made durable"));
+	snprintf(command, sizeof(command), "rm %s/out.cdc-position", directory);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(sink->base.ops->look(sink, &here, &stored, &position, &found, &err), CDC_STOP);
+	assert_non_null(strstr(err.message, "nothing says how many of them count"));
+	snprintf(command, sizeof(command), "rm %s/out && mkdir %s/out", directory, directory);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(sink->base.ops->look(sink, &here, &stored, &position, &found, &err),
+					 CDC_USAGE);
+	assert_non_null(strstr(err.message, "not a regular file"));
+}
+
 static void
 uris_are_taken_apart(void **state)
 {
@@ -421,6 +470,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(looking_changes_nothing, setup, teardown),
 		cmocka_unit_test(uris_are_taken_apart),
 		cmocka_unit_test(bad_uris_are_refused),
 		cmocka_unit_test_setup_teardown(sinks_are_chosen_by_scheme, setup, teardown),
