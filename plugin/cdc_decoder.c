@@ -22,6 +22,7 @@
 #include "cdc_pipeline.h"
 #include "cdc_record.h"
 #include "cdc_relation.h"
+#include "cdc_relation_build.h"
 
 PG_MODULE_MAGIC;
 
@@ -256,6 +257,9 @@ decode_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relat
 
 	report_progress(ctx);
 	decoder->seq++; /* first of all: selection must not renumber */
+	/* while a pipeline is dropped and made again there is none, but nothing to send either */
+	if (unlikely(cdc_relation_is_own(relation)))
+		return;
 	ensure_configured(ctx);
 	if (decoder->selects_nothing || !origin_is_selected(decoder, change->origin_id))
 		return;
@@ -300,12 +304,14 @@ decode_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelatio
 	MemoryContext caller = MemoryContextSwitchTo(decoder->change_context);
 
 	report_progress(ctx);
-	ensure_configured(ctx);
 	for (int i = 0; i < nrelations; i++)
 	{
 		CdcRelation *known;
 
 		decoder->seq++;
+		if (cdc_relation_is_own(relations[i]))
+			continue;
+		ensure_configured(ctx);
 		if (decoder->selects_nothing || !origin_is_selected(decoder, change->origin_id))
 			continue;
 		known = cdc_relation_get(decoder->relations, relations[i]);

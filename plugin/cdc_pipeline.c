@@ -18,6 +18,7 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "cdc_json.h"
 #include "cdc_jsonb.h"
@@ -218,6 +219,39 @@ pipeline_without_extension(const char *name, Oid schema)
 	return pipeline;
 }
 
+/*
+ * A user catalog table that was dropped since cannot be opened for an older snapshot: the server looks
+ * for its present file.
+ */
+static Relation
+open_table(Oid relid, const char *name)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Relation volatile table = NULL;
+	ErrorData *error;
+
+	PG_TRY();
+	{
+		table = table_open(relid, AccessShareLock);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		if (error->sqlerrcode != ERRCODE_INTERNAL_ERROR || !HistoricSnapshotActive())
+			PG_RE_THROW();
+		FlushErrorState();
+		ereport(
+			ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+			errmsg("the rules of pipeline \"%s\" cannot be read for this place in the WAL", name),
+			errdetail("The extension cdc_decoder was dropped since: %s.", error->message),
+			errhint("Start the stream without option \"pipeline\", where changes may be sent as "
+					"they are, or advance the slot with pg_replication_slot_advance()."));
+	}
+	PG_END_TRY();
+	return table;
+}
+
 CdcPipeline *
 cdc_pipeline_read(const char *name, Oid tables[2])
 {
@@ -229,12 +263,12 @@ cdc_pipeline_read(const char *name, Oid tables[2])
 	tables[1] = OidIsValid(schema) ? get_relname_relid("rule", schema) : InvalidOid;
 	if (!OidIsValid(tables[0]) || !OidIsValid(tables[1]))
 		return pipeline_without_extension(name, schema);
-	table = table_open(tables[0], AccessShareLock);
+	table = open_table(tables[0], name);
 	pipeline = read_pipeline_row(table, name);
 	table_close(table, AccessShareLock);
 	if (pipeline == NULL)
 		return NULL;
-	table = table_open(tables[1], AccessShareLock);
+	table = open_table(tables[1], name);
 	pipeline->rules = read_rule_rows(table, name);
 	table_close(table, AccessShareLock);
 	return pipeline;

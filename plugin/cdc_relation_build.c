@@ -469,9 +469,8 @@ build_published(Build *build)
 		RelationClose(build->published);
 }
 
-/* The extension's own tables are no part of what is captured. */
-static bool
-is_own_table(Relation relation)
+bool
+cdc_relation_is_own(Relation relation)
 {
 	return RelationIsUsedAsCatalogTable(relation) &&
 		   RelationGetNamespace(relation) == get_namespace_oid("cdc", true);
@@ -490,7 +489,7 @@ cdc_relation_build(CdcRelation *built, Relation relation, CdcRelationBuilder *bu
 	built->has_expressions = false;
 	memset(built->filters, 0, sizeof(built->filters));
 
-	if (is_own_table(relation))
+	if (cdc_relation_is_own(relation))
 	{
 		memset(built->selected, false, sizeof(built->selected));
 		return;

@@ -28,4 +28,7 @@ typedef struct CdcRelationBuilder
  */
 extern void cdc_relation_build(CdcRelation *built, Relation relation, CdcRelationBuilder *builder);
 
+/* Is it one of the extension's own tables, which are no part of what is captured?  Needs a transaction. */
+extern bool cdc_relation_is_own(Relation relation);
+
 #endif /* CDC_RELATION_BUILD_H */

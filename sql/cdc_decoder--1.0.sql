@@ -219,6 +219,8 @@ BEGIN
 	IF pipeline IS NULL OR relation IS NULL OR kind IS NULL OR member IS NULL OR definition IS NULL THEN
 		RAISE EXCEPTION 'no argument of a rule may be NULL' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
+	-- one after the other, so that each is checked together with what the others made
+	PERFORM FROM @extschema@.pipeline p WHERE p.pipeline = write_rule.pipeline FOR UPDATE;
 	PERFORM @extschema@.require_pipeline(pipeline);
 	PERFORM @extschema@.require_owner(relation);
 	PERFORM @extschema@.require_rule(kind, member, definition);
@@ -298,6 +300,7 @@ CREATE FUNCTION @extschema@.remove_rule(pipeline name, relation regclass, kind t
 	RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	PERFORM FROM @extschema@.pipeline p WHERE p.pipeline = remove_rule.pipeline FOR UPDATE;
 	PERFORM @extschema@.require_pipeline(pipeline);
 	PERFORM @extschema@.require_owner(relation);
 	DELETE FROM @extschema@.rule r WHERE r.pipeline = remove_rule.pipeline

@@ -161,8 +161,14 @@ SELECT after('pipeline', 'p');
 SELECT skip();
 
 -- The same when the extension is dropped.
+INSERT INTO t VALUES (69, 1);
 DROP EXTENSION cdc_decoder;
 INSERT INTO t VALUES (70, 1);
+\set VERBOSITY terse
+SELECT after('pipeline', 'p'); -- the rules of a change before that cannot be read any more, either
+\set VERBOSITY default
+SELECT skip();
+INSERT INTO t VALUES (700, 1);
 SELECT after('pipeline', 'p');
 SELECT after('pipeline', 'p');
 SELECT skip();
