@@ -246,7 +246,8 @@ BEGIN
 		SELECT tree.relid FROM tree
 		WHERE tree.relid = check_relations.relation
 			OR EXISTS (SELECT FROM @extschema@.rule r WHERE r.pipeline = check_relations.pipeline
-					   AND r.relation = tree.relid)) affected;
+					   AND r.relation = tree.relid)
+		ORDER BY 1) affected;
 END $$;
 REVOKE ALL ON FUNCTION @extschema@.check_relations(name, regclass) FROM PUBLIC;
 
@@ -429,7 +430,8 @@ BEGIN
 									   changed.definition);
 		touched := touched || changed.relation;
 	END LOOP;
-	PERFORM @extschema@.check_relations(name, relation) FROM unnest(touched) relation;
+	PERFORM @extschema@.check_relations(name, relation)
+		FROM (SELECT DISTINCT relation FROM unnest(touched) relation ORDER BY 1) t;
 END $$;
 REVOKE ALL ON FUNCTION @extschema@.apply_pipeline(jsonb) FROM PUBLIC;
 
@@ -459,7 +461,7 @@ BEGIN
 				  OR (d.classid IN ('pg_type'::regclass, 'pg_collation'::regclass)
 					  AND (d.original OR d.normal))) THEN
 		PERFORM @extschema@.check_relation(r.pipeline, r.relation)
-			FROM (SELECT DISTINCT r.pipeline, r.relation FROM @extschema@.rule r) r;
+			FROM (SELECT DISTINCT r.pipeline, r.relation FROM @extschema@.rule r ORDER BY 1, 2) r;
 	END IF;
 END $$;
 CREATE EVENT TRIGGER cdc_relations_dropped ON sql_drop

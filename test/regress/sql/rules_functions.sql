@@ -19,7 +19,9 @@ SELECT cdc.create_pipeline(NULL);
 SELECT cdc.create_pipeline('x', NULL);
 SELECT cdc.create_pipeline('x', '{}', NULL);
 SELECT cdc.create_pipeline('x', options => '[]');
+\set VERBOSITY terse
 SELECT cdc.create_pipeline('x', options => '{"nonsense": 1}');
+\set VERBOSITY default
 SELECT cdc.create_pipeline('x', options => '{"delete": "everything"}');
 SELECT cdc.create_pipeline('x', options => '{"max_record_bytes": 1}');
 SELECT cdc.create_pipeline('x', options => '{"max_record_bytes": 2000000.5}');

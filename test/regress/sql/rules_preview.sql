@@ -97,7 +97,9 @@ SELECT cdc.apply_pipeline('{"pipeline": null}');
 SELECT cdc.apply_pipeline('{"pipeline": ""}');
 SELECT cdc.apply_pipeline('{"pipeline": "copy", "rule": []}');
 SELECT cdc.apply_pipeline('{"pipeline": "copy", "options": []}');
+\set VERBOSITY terse
 SELECT cdc.apply_pipeline('{"pipeline": "copy", "options": {"nonsense": 1}}');
+\set VERBOSITY default
 SELECT cdc.apply_pipeline('{"pipeline": "copy", "metadata": 1}');
 SELECT cdc.apply_pipeline('{"pipeline": "copy", "metadata": {"op": 1}}');
 SELECT cdc.apply_pipeline('{"pipeline": "copy", "publications": "one"}');
