@@ -44,7 +44,8 @@ cmp_ok($compared, '>=', $rounds * $combinations / 2, "$compared combinations wer
 cmp_ok($changes_compared, '>=', 500, "$changes_compared changes were compared");
 foreach my $kind (qw(insert update delete truncate key_changed full_row crossed_in crossed_out as_root column_list))
 {
-	cmp_ok($seen{$kind} // 0, '>', 0, "among them: $kind");
+	# another seed may do without one of them
+	ok(($seen{$kind} // 0) > 0 || defined $ENV{CDC_SEED}, "among them: $kind");
 }
 $node->stop;
 done_testing();
