@@ -33,7 +33,7 @@ cdc_head_make(const char *op, const char *source, const char *metadata, const ch
 	cdc_put_literal(&writer, ",\"commit_lsn\":\"");
 	cdc_writer_detach(&writer);
 	/* heads live long: without the room that is left over */
-	head.text = pnstrdup(text.data, text.len);
+	head.text = cdc_pad(text.data, text.len);
 	head.len = text.len;
 	head.replaced = encoding->replaced - replaced_before;
 	encoding->replaced = replaced_before;

@@ -9,7 +9,7 @@
 
 typedef struct CdcHead
 {
-	char *text;
+	char *text; /* padded (cdc_writer.h) */
 	int len;
 	uint64 replaced; /* bytes in it that could not be converted to UTF-8 */
 } CdcHead;

@@ -22,9 +22,9 @@ typedef struct CdcTransaction
 	TransactionId xid;
 	bool transactional;
 	/* the same as text: 0/16E2A10","seq":  and  ,"xid":771,"ts":"...Z" */
-	char identity[40];
+	char identity[40 + CDC_PADDING];
 	int identity_len;
-	char stamp[80];
+	char stamp[80 + CDC_PADDING];
 	int stamp_len;
 } CdcTransaction;
 

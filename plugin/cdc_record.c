@@ -96,15 +96,15 @@ put_start(CdcRecorder *recorder, const CdcHead *head, uint64 seq, uint16 part)
 	const CdcTransaction *transaction = recorder->transaction;
 	CdcWriter *writer = &recorder->output->writer;
 
-	cdc_put_short(writer, head->text, head->len);
-	cdc_put_short(writer, transaction->identity, transaction->identity_len);
+	cdc_put_padded(writer, head->text, head->len);
+	cdc_put_padded(writer, transaction->identity, transaction->identity_len);
 	cdc_put_uint64(writer, seq);
 	if (part != 0)
 	{
 		cdc_put_literal(writer, ",\"part\":");
 		cdc_put_uint64(writer, part);
 	}
-	cdc_put_short(writer, transaction->stamp, transaction->stamp_len);
+	cdc_put_padded(writer, transaction->stamp, transaction->stamp_len);
 }
 
 /* What every record ends with. */
@@ -123,7 +123,7 @@ put_end(CdcWriter *writer, uint64 replaced)
 static inline void
 put_column(CdcWriter *writer, const CdcColumn *column, const CdcImage *image, int comma)
 {
-	cdc_put_short(writer, column->label + comma, column->label_len - comma);
+	cdc_put_padded(writer, column->label + comma, column->label_len - comma);
 	if (image->nulls[column->index])
 		cdc_put_literal(writer, "null");
 	else

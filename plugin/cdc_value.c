@@ -190,7 +190,7 @@ put_row(CdcWriter *writer, Datum value, const CdcType *type)
 
 		if (field->label == NULL)
 			continue; /* dropped */
-		cdc_put_short(writer, field->label + comma, field->label_len - comma);
+		cdc_put_padded(writer, field->label + comma, field->label_len - comma);
 		comma = 0;
 		if (row->nulls[i])
 			cdc_put_literal(writer, "null");
@@ -230,6 +230,7 @@ cdc_make_label(const char *name, CdcEncoding *encoding, int *len)
 {
 	StringInfoData text;
 	CdcWriter writer = {.encoding = encoding};
+	char *label;
 
 	initStringInfo(&text);
 	cdc_writer_attach(&writer, &text);
@@ -238,7 +239,9 @@ cdc_make_label(const char *name, CdcEncoding *encoding, int *len)
 	cdc_put_byte(&writer, ':');
 	cdc_writer_detach(&writer);
 	*len = text.len;
-	return text.data;
+	label = cdc_pad(text.data, text.len);
+	pfree(text.data);
+	return label;
 }
 
 static void

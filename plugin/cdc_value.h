@@ -66,7 +66,8 @@ typedef struct CdcTypeBuilder
 extern void cdc_type_build(CdcType *type, Oid type_oid, CdcTypeBuilder *builder);
 
 /*
- * The text ,"name": that precedes a member's value, in CurrentMemoryContext; *len gets its length.
+ * The text ,"name": that precedes a member's value, padded (cdc_writer.h), in CurrentMemoryContext; *len
+ * gets its length.
  * The first member of an object leaves out the comma.
  */
 extern char *cdc_make_label(const char *name, CdcEncoding *encoding, int *len);

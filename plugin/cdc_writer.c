@@ -99,3 +99,12 @@ cdc_put_bytes(CdcWriter *writer, const char *bytes, Size len)
 		len -= piece;
 	}
 }
+
+char *
+cdc_pad(const char *text, Size len)
+{
+	char *padded = palloc0(len + CDC_PADDING);
+
+	memcpy(padded, text, len);
+	return padded;
+}

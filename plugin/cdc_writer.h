@@ -106,6 +106,26 @@ cdc_put_short(CdcWriter *writer, const char *bytes, Size len)
 	writer->cur += len;
 }
 
+/*
+ * Constant text, behind which CDC_PADDING more bytes can be read: most is short, and a copy of fixed
+ * size needs no call.
+ */
+#define CDC_PADDING 32
+
+static inline void
+cdc_put_padded(CdcWriter *writer, const char *text, Size len)
+{
+	char *out = cdc_writer_reserve(writer, len + CDC_PADDING);
+
+	memcpy(out, text, CDC_PADDING);
+	if (unlikely(len > CDC_PADDING))
+		memcpy(out + CDC_PADDING, text + CDC_PADDING, len - CDC_PADDING);
+	writer->cur += len;
+}
+
+/* A copy of such text, in CurrentMemoryContext. */
+extern char *cdc_pad(const char *text, Size len);
+
 #define cdc_put_literal(writer, literal) cdc_put_short(writer, literal, sizeof(literal) - 1)
 
 /* Any number of bytes, as they are. */
