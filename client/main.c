@@ -2,6 +2,7 @@
  * main.c
  *		cdc_client: from the command line to a subcommand, and its exit code.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,22 @@ setup_signals(void)
 	/* A reader or a server that has gone is an error of write(), not the end. */
 	action.sa_handler = SIG_IGN;
 	sigaction(SIGPIPE, &action, NULL);
+}
+
+/*
+ * A standard descriptor that is closed would become the next file's or connection's, and what is
+ * logged would go there.	An output that was closed is opened for reading: a write to it still fails.
+ */
+static bool
+open_standard_descriptors(void)
+{
+	int fd = 0;
+
+	while (fd >= 0 && fd <= STDERR_FILENO)
+		fd = open("/dev/null", O_RDONLY);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
 }
 
 static void
@@ -103,9 +120,12 @@ main(int argc, char **argv, char **envp)
 {
 	CdcOptions options;
 	CdcError err;
-	CdcStatus status = options_read(&options, argc, argv, envp, &err);
+	CdcStatus status;
 	int code;
 
+	if (!open_standard_descriptors())
+		return CDC_USAGE;
+	status = options_read(&options, argc, argv, envp, &err);
 	if (status != CDC_OK)
 	{
 		/* --log-format, wherever it was given, is heeded if it has been understood by now. */

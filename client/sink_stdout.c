@@ -12,6 +12,7 @@
 #include "sink.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,10 +62,10 @@ stdout_create(Sink **result, const SinkConfig *config, CdcError *err)
 	sink->base.ops = &sink_stdout_ops;
 	sink->fd = STDOUT_FILENO;
 	sink->kind = OUTPUT_PIPE;
-	if (fstat(sink->fd, &info) != 0)
+	if (fstat(sink->fd, &info) != 0 || (fcntl(sink->fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
 	{
 		free(sink);
-		return cdc_error(err, CDC_USAGE, "the standard output is closed: %s", strerror(errno));
+		return cdc_error(err, CDC_USAGE, "the standard output is closed, or not open for writing");
 	}
 	if (S_ISREG(info.st_mode))
 		sink->kind = OUTPUT_FILE;

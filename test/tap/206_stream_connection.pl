@@ -81,6 +81,15 @@ close($ours);
 is(wait_client($client), 0, 'a socket whose reader goes away is the end');
 like(client_log($client), qr/whoever read from the standard output has gone/, 'and said to be');
 
+# A closed standard error must not become a connection's or a file's descriptor.
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (-2)');
+$client = start_client($db, 's', "file://$dir/large", args => ['--until=now'], prefix => [ 'sh', '-c', 'exec "$@" 2>&-', 'sh' ]);
+is(wait_client($client), 0, 'a closed standard error');
+like(slurp_bytes("$dir/large"), qr/\A\{"op":"insert".*"id":-2[^\n]*\}\n\z/s, 'nothing but records is in the file');
+$client = start_client($db, 's', '-', args => ['--until=now'], prefix => [ 'sh', '-c', 'exec "$@" >&-', 'sh' ]);
+is(wait_client($client), 1, 'a closed standard output: exit code 1');
+like(client_log($client), qr/the standard output is closed/, 'and said');
+
 # A signal while a slot is being created: nothing is wrong that would need a person.
 my $holder = $node->background_psql('postgres');
 $holder->query_safe('BEGIN; CREATE TABLE held (); SELECT 1');
