@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "option_store.h"
+
 static char *
 skip_space(char *text)
 {
@@ -82,7 +84,7 @@ split_line(char *line, const char *where, char **name, char **value, CdcError *e
 	if (equals == NULL || equals == *name)
 	{
 		trim_end(*name);
-		cdc_error(err, CDC_USAGE, "%s: \"%.60s\" is not a setting", where, *name);
+		cdc_error(err, CDC_USAGE, "%s: \"%.60s\" is not a setting", where, option_shown(*name));
 		cdc_error_hint(err, "Each line is name = value, with an option's name as in --name=value; "
 							"a line that starts with # is a comment.");
 		return CDC_USAGE;

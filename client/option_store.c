@@ -52,6 +52,14 @@ fill_passed(Setting *setting, const char *text, CdcError *err)
 	return CDC_OK;
 }
 
+const char *
+option_shown(const char *text)
+{
+	if (strstr(text, "://") != NULL || strcasestr(text, "password") != NULL)
+		return "(a connection string, not shown)";
+	return text;
+}
+
 CdcStatus
 setting_fill(Setting *setting, const char *value, CdcError *err)
 {
@@ -223,6 +231,20 @@ store_duration(int64_t *target, const Setting *setting, CdcError *err)
 	return CDC_USAGE;
 }
 
+/* No WAL begins at 0/0: PostgreSQL's word for no LSN at all. */
+static CdcStatus
+store_lsn(uint64_t *target, const Setting *setting, CdcError *err)
+{
+	CdcStatus status = options_parse_lsn(setting->value, setting->where, target, err);
+
+	if (status != CDC_OK || *target != 0)
+		return status;
+	cdc_error(err, CDC_USAGE, "%s: \"%s\" is no place in the WAL", setting->where, setting->value);
+	cdc_error_hint(err, "To stream without an end leave the option away; --until=now ends at the "
+						"server's present one.");
+	return CDC_USAGE;
+}
+
 static CdcStatus
 refuse_word(const Setting *setting, const char *word, int length, CdcError *err)
 {
@@ -295,7 +317,7 @@ setting_store(CdcOptions *options, const Setting *setting, CdcError *err)
 		case OPTION_DURATION:
 			return store_duration(target, setting, err);
 		case OPTION_LSN:
-			return options_parse_lsn(setting->value, setting->where, target, err);
+			return store_lsn(target, setting, err);
 		case OPTION_CHOICE:
 		case OPTION_SET:
 			return store_members(options, setting, err);

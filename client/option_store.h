@@ -41,4 +41,10 @@ extern bool setting_same_option(const Setting *left, const Setting *right);
 extern CdcStatus setting_store(CdcOptions *options, const Setting *setting,
 							   CdcError *err) CDC_MUST_CHECK;
 
+/*
+ * What an error shows of a text that was found where none belongs: the text itself, or where it may be
+ * a connection string, and so hold a password, a word for it.
+ */
+extern const char *option_shown(const char *text);
+
 #endif /* CDC_OPTION_STORE_H */

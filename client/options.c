@@ -154,7 +154,7 @@ read_flags(Gathering *g, int argc, char **argv, int at)
 
 		if (argv[at][0] != '-' || argv[at][1] == '\0' || strcmp(argv[at], "--") == 0)
 		{
-			cdc_error(g->err, CDC_USAGE, "unexpected argument \"%s\"", argv[at]);
+			cdc_error(g->err, CDC_USAGE, "unexpected argument \"%s\"", option_shown(argv[at]));
 			cdc_error_hint(g->err, "Every value belongs to an option, for example --slot=NAME or "
 								   "--dbname=CONNINFO.");
 			return CDC_USAGE;
@@ -209,7 +209,12 @@ read_config_line(void *context, const char *where, const char *name, const char 
 	const OptionDef *def = option_find(name, strlen(name));
 
 	if (def == NULL)
-		return unknown_option(where, name, strlen(name), g->options->command, g->err);
+	{
+		/* A URI with parameters has a "=" too. */
+		const char *shown = strstr(name, "://") != NULL ? option_shown(name) : name;
+
+		return unknown_option(where, shown, strlen(shown), g->options->command, g->err);
+	}
 	if (def->type == OPTION_CONFIG || def->type == OPTION_HELP || def->type == OPTION_VERSION)
 		return cdc_error(g->err, CDC_USAGE, "%s: \"%s\" is not an option for a file", where, name);
 	return add_setting(g, def, RANK_CONFIG, where, value);
@@ -353,7 +358,7 @@ warn_of_password(Gathering *g)
 	if (parsed == NULL)
 		return;
 	for (PQconninfoOption *option = parsed; option->keyword != NULL; option++)
-		if (strcmp(option->keyword, "password") == 0 && option->val != NULL && *option->val != '\0')
+		if (*option->dispchar == '*' && option->val != NULL && *option->val != '\0')
 			add_warning(g->options,
 						"%s holds a password, which everyone on this host can read in the list of "
 						"processes; put it into %s",
@@ -396,7 +401,7 @@ read_command(CdcOptions *options, int argc, char **argv, int *at, CdcError *err)
 		cdc_error(err, CDC_USAGE, "the subcommand comes first, before \"%.*s\"",
 				  (int) strcspn(word, "="), word);
 	else
-		cdc_error(err, CDC_USAGE, "there is no subcommand \"%s\"", word);
+		cdc_error(err, CDC_USAGE, "there is no subcommand \"%s\"", option_shown(word));
 	cdc_error_hint(err, "The subcommands are: %s.  cdc_client --help says what they do.", words);
 	return CDC_USAGE;
 }

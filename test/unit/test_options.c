@@ -268,6 +268,15 @@ test_unknown(void **state)
 	check_refused(ARGS("stream", "-h", "db1"), NO_ENV, "-h", "--dbname", "PGHOST");
 	check_refused(ARGS("stream", "x"), NO_ENV, "unexpected argument \"x\"", "--slot=NAME", "");
 	check_refused(ARGS("stream", "-"), NO_ENV, "unexpected argument", "", "");
+	check_refused(ARGS("stream", "postgresql://u:s3cret@h/d"), NO_ENV,
+				  "unexpected argument \"(a connection string, not shown)\"", "", "");
+	check_refused(ARGS("stream", "dbname=d", "PassWord=s3cret"), NO_ENV, "\"dbname=d\"", "", "");
+	check_refused(ARGS("stream", "PassWord=s3cret"), NO_ENV, "not shown", "", "");
+	check_refused(ARGS("postgres://u:s3cret@h"), NO_ENV, "no subcommand", "not shown", "");
+	check_refused(ARGS("stream", config("postgres://u:s3cret@h\n")), NO_ENV, ":1:", "not shown",
+				  "");
+	check_refused(ARGS("stream", config("postgres://u:s3cret@h/d?sslmode=require\n")), NO_ENV,
+				  ":1:", "\"(a connection string, not shown)\"", "");
 	check_refused(ARGS("slot", "list", "--fix"), NO_ENV, "--fix", "\"slot list\" takes no such",
 				  "");
 	check_refused(ARGS("stream"), ENV("CDC_SLTO=x"), "CDC_SLTO", "no option", "mean \"slot\"");
@@ -315,6 +324,7 @@ test_bad_values(void **state)
 		{"--endpos=1/", "not an LSN"},
 		{"--endpos=123456789/0", "not an LSN"},
 		{"--endpos=0/0x", "not an LSN"},
+		{"--endpos=0/0", "no place in the WAL"},
 		{"--until=later", "Allowed: now"},
 		{"--accept=gap,", "\"\" is not allowed"},
 		{"--accept=gaps", "\"gaps\" is not allowed"},
@@ -362,6 +372,11 @@ test_password_warning(void **state)
 	assert_int_equal(read_options(ARGS("slot", "list", "-d", "host=x password=s3cret"), NO_ENV),
 					 CDC_OK);
 	assert_string_equal(options.dbname, "host=x password=s3cret");
+	assert_int_equal(read_options(ARGS("slot", "list", "-d", "sslpassword=s3cret"), NO_ENV),
+					 CDC_OK);
+	assert_int_equal(options.num_warnings, 1);
+	assert_int_equal(read_options(ARGS("slot", "list", "-d", "host=x password=s3cret"), NO_ENV),
+					 CDC_OK);
 	assert_int_equal(options.num_warnings, 1);
 	assert_non_null(strstr(options.warnings[0], ".pgpass"));
 	assert_null(strstr(options.warnings[0], "s3cret"));
