@@ -166,9 +166,12 @@ check_plugin_libraries(Doctor *doctor)
 	}
 	if (!libraries.readable)
 	{
-		doctor_say(doctor, DOCTOR_OK, check,
-				   "%s cannot be read by this role; that the library loads says that it is listed",
+		doctor_say(doctor, DOCTOR_WARN, check,
+				   "%s cannot be read by this role; whether it lists " PGCONN_PLUGIN
+				   " shows when the library is tried",
 				   check);
+		doctor_remedy(doctor,
+					  "run doctor as a superuser, or a member of pg_read_all_settings, to know");
 		return;
 	}
 	if (libraries.listed)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "selection.h"
 #include "sink_look.h"
 
 static void
@@ -103,68 +104,22 @@ check_plugin(Doctor *doctor)
 	doctor->replication = NULL;
 }
 
-/*
- * The names in publication_names as SQL literals: separated by commas, folded to lower case where
- * not in double quotes, as PostgreSQL reads such lists.
- */
-static void
-quote_publications(const char *names, char *list, size_t size)
-{
-	char name[512];
-
-	list[0] = '\0';
-	while (*names != '\0')
-	{
-		size_t length = 0;
-		bool quoted = false;
-		char *literal;
-
-		names += strspn(names, " ,");
-		for (; *names != '\0' && (quoted || (*names != ',' && *names != ' ')); names++)
-		{
-			if (*names == '"' && quoted && names[1] == '"')
-				names++;
-			else if (*names == '"')
-			{
-				quoted = !quoted;
-				continue;
-			}
-			if (length + 1 < sizeof(name))
-				name[length++] = quoted ? *names : (char) tolower((unsigned char) *names);
-		}
-		if (length == 0)
-			continue;
-		name[length] = '\0';
-		literal = pgconn_quote_literal(name);
-		length = strlen(list);
-		snprintf(list + length, size - length, "%s%s", length > 0 ? ", " : "", literal);
-		free(literal);
-	}
-}
-
-/* Empty where no publication is asked for. */
-static void
-find_publications(const Doctor *doctor, char *list, size_t size)
-{
-	list[0] = '\0';
-	for (int i = 0; i < doctor->options->num_plugin_options; i++)
-		if (strcmp(doctor->options->plugin_options[i].name, "publication_names") == 0)
-			quote_publications(doctor->options->plugin_options[i].value, list, size);
-}
-
 static void
 check_publications(Doctor *doctor, const char *publications)
 {
 	static const char check[] = "publications";
-	char sql[2048];
+	char *sql = NULL;
 	PGresult *result;
 
-	snprintf(sql, sizeof(sql),
-			 "SELECT count(*), pg_catalog.string_agg(pg_catalog.format("
-			 "'CREATE PUBLICATION %%I FOR ALL TABLES;', n), ' ') FROM pg_catalog.unnest("
-			 "ARRAY[%s]::name[]) n WHERE n NOT IN (SELECT pubname FROM pg_catalog.pg_publication)",
-			 publications);
+	if (asprintf(
+			&sql,
+			"SELECT count(*), pg_catalog.string_agg(pg_catalog.format("
+			"'CREATE PUBLICATION %%I FOR ALL TABLES;', n), ' ') FROM pg_catalog.unnest("
+			"ARRAY[%s]::name[]) n WHERE n NOT IN (SELECT pubname FROM pg_catalog.pg_publication)",
+			publications) < 0)
+		return;
 	result = doctor_query(doctor, check, sql);
+	free(sql);
 	if (result == NULL)
 		return;
 	if (strcmp(PQgetvalue(result, 0, 0), "0") == 0)
@@ -207,21 +162,25 @@ static void
 check_replica_identity(Doctor *doctor, const char *publications)
 {
 	static const char check[] = "replica_identity";
-	char published[2048];
-	char sql[4096];
-	PGresult *result;
+	char *published = NULL;
+	char *sql = NULL;
+	PGresult *result = NULL;
 
-	if (publications[0] == '\0')
-		snprintf(published, sizeof(published), "%s", all_tables_sql);
-	else
-		snprintf(
-			published, sizeof(published),
-			"SELECT pg_catalog.format('%%I.%%I', t.schemaname, t.tablename)::regclass::oid AS "
-			"oid FROM pg_catalog.pg_publication_tables t JOIN pg_catalog.pg_publication p USING "
-			"(pubname) WHERE (p.pubupdate OR p.pubdelete) AND pubname IN (%s)",
-			publications);
-	snprintf(sql, sizeof(sql), identity_sql, published);
-	result = doctor_query(doctor, check, sql);
+	if ((publications[0] == '\0'
+			 ? asprintf(&published, "%s", all_tables_sql)
+			 : asprintf(
+				   &published,
+				   "SELECT pg_catalog.format('%%I.%%I', t.schemaname, t.tablename)::regclass::oid "
+				   "AS oid FROM pg_catalog.pg_publication_tables t JOIN "
+				   "pg_catalog.pg_publication p USING (pubname) WHERE (p.pubupdate OR "
+				   "p.pubdelete) AND pubname IN (%s)",
+				   publications)) >= 0)
+	{
+		if (asprintf(&sql, identity_sql, published) >= 0)
+			result = doctor_query(doctor, check, sql);
+		free(sql);
+		free(published);
+	}
 	if (result == NULL)
 		return;
 	if (strcmp(PQgetvalue(result, 0, 0), "0") == 0)
@@ -338,15 +297,15 @@ check_sink(Doctor *doctor)
 void
 doctor_check_stream(Doctor *doctor)
 {
-	char publications[1024];
+	char *publications = selection_publications(doctor->options);
 
 	check_privilege(doctor);
 	check_replication_connection(doctor);
 	check_plugin(doctor);
-	find_publications(doctor, publications, sizeof(publications));
-	if (publications[0] != '\0')
+	if (publications != NULL && publications[0] != '\0')
 		check_publications(doctor, publications);
-	check_replica_identity(doctor, publications);
+	check_replica_identity(doctor, publications != NULL ? publications : "");
+	free(publications);
 	check_slot(doctor);
 	check_sink(doctor);
 }

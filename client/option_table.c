@@ -42,6 +42,7 @@ static const OptionMember accept_members[] = {
 	{"gap", offsetof(CdcOptions, accept_gap), true},
 	{"divergence", offsetof(CdcOptions, accept_divergence), true},
 	{"other-source", offsetof(CdcOptions, accept_other_source), true},
+	{"missing", offsetof(CdcOptions, accept_missing), true},
 	{NULL, 0, false},
 };
 
@@ -82,7 +83,7 @@ const OptionDef option_table[] = {
 	 .doc = "refuse a sink that holds no position of this source yet"},
 	{.name = "accept", .type = OPTION_SET, .commands = STREAM, .members = accept_members,
 	 .argument = "LIST",
-	 .doc = "go on in spite of a gap, divergence or other-source, once, where stream refused to"},
+	 .doc = "go on in spite of a gap, divergence, other-source or missing publication or pipeline"},
 	{.name = "retry-for", .type = OPTION_DURATION, .commands = STREAM, AT(retry_for),
 	 .argument = "TIME", .default_value = "5min", .forever = "forever", .min = 0, .max = 365 * DAY,
 	 .doc = "give up after so long without progress; 0 never retries, forever always does"},
@@ -126,7 +127,7 @@ const OptionDef option_table[] = {
 	{.name = "publication_names", .type = OPTION_PLUGIN, .commands = STREAM | DOCTOR,
 	 .argument = "NAMES",
 	 .doc = "publications that select tables, columns, rows and operations; separated by commas"},
-	{.name = "pipeline", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "NAME",
+	{.name = "pipeline", .type = OPTION_PLUGIN, .commands = STREAM | DOCTOR, .argument = "NAME",
 	 .doc = "the set of rules that transforms the records"},
 	{.name = "format", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "NAME",
 	 .doc = "what a record looks like"},

@@ -62,6 +62,7 @@ typedef struct CdcOptions
 	bool accept_gap;          /* --accept=gap */
 	bool accept_divergence;   /* --accept=divergence */
 	bool accept_other_source; /* --accept=other-source */
+	bool accept_missing;      /* --accept=missing: publications, a pipeline */
 
 	int64_t
 		retry_for; /* give up (exit 3) after so long without progress; 0: never retry, -1: for ever */

@@ -189,8 +189,8 @@ hint_plugin_libraries(PGconn *conn, CdcError *err)
 					   libraries.command);
 	else
 		cdc_error_hint(err,
-					   "As a superuser, in psql: %s then SELECT pg_reload_conf();  (or: cdc_client "
-					   "doctor --fix)  Standbys need it too.",
+					   "As a superuser, in psql: %s and, on a line of its own, SELECT "
+					   "pg_reload_conf();  (or: cdc_client doctor --fix)  Standbys need it too.",
 					   libraries.command);
 }
 
@@ -266,6 +266,16 @@ add_known_hint(PGconn *conn, CdcError *err, CdcStatus status)
 							"create, or stream --create-slot, makes one.");
 	else if (strcmp(code, "42710") == 0 && err->hint[0] == '\0')
 		cdc_error_hint(err, "Choose another name, or use --if-not-exists.");
+	else if (strcmp(code, "XX000") == 0 && mentions(err, "could not find pg_class entry for"))
+	{
+		/* reorderbuffer.c opens a user catalog table by its present entry in pg_class */
+		cdc_error_hint(err,
+					   "A user catalog table was dropped (DROP EXTENSION cdc_decoder does that) "
+					   "whose changes the slot has not passed: PostgreSQL cannot decode them any "
+					   "more.  To go on without what lies in between: SELECT "
+					   "pg_replication_slot_advance('SLOT', pg_current_wal_lsn());");
+		return CDC_STOP;
+	}
 	else if (strcmp(code, "55006") == 0 && err->hint[0] == '\0')
 		cdc_error_hint(err, "Another client streams from it; one that is gone is noticed by the "
 							"server after its wal_sender_timeout, or at once by SELECT "

@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "log.h"
 #include "pgwait.h"
+#include "selection.h"
 #include "wal_message.h"
 
 /* How long the server may take to end CopyBoth; a large transaction under way can keep it busy. */
@@ -172,15 +173,16 @@ find_slot(Session *session, CdcError *err)
 	if (!session->slot.exists)
 	{
 		cdc_error(err, CDC_STOP, "slot \"%s\" does not exist", options->slot);
-		cdc_error_hint(
-			err,
-			"Create it: cdc_client slot create --slot=%s, or give --create-slot to stream."
-			"%s",
-			options->slot,
-			session->identity.timeline > 1 && session->identity.version < 170000
-				? " A server before PostgreSQL 17 that was promoted does not have the "
-				  "slots of its primary."
-				: "");
+		cdc_error_hint(err,
+					   "cdc_client slot list shows those there are.  To make it: cdc_client slot "
+					   "create --slot=%s, or "
+					   "stream --create-slot; it begins with what is committed from then on."
+					   "%s",
+					   options->slot,
+					   session->identity.timeline > 1 && session->identity.version < 170000
+						   ? " A server before PostgreSQL 17 that was promoted does not have the "
+							 "slots of its primary."
+						   : "");
 		return CDC_STOP;
 	}
 	return slot_check_usable(&session->slot, options->slot, session->identity.database, err);
@@ -267,6 +269,43 @@ start_replication(Session *session, CdcError *err)
 	return status;
 }
 
+/*
+ * The slot is not in use although it was acquired.	 If the walsender has ended, what it ended with says
+ * more; else the second connection has led elsewhere.	 (Messages that have come meanwhile are dropped: the
+ * session ends.)
+ */
+static CdcStatus
+explain_inactive(Session *session, PGconn *sql, CdcError *err)
+{
+	const char *slot = session->state->options->slot;
+	int length = PQconsumeInput(session->conn) ? 1 : -2;
+
+	while (length > 0)
+	{
+		char *message = NULL;
+
+		length = PQgetCopyData(session->conn, &message, 1);
+		PQfreemem(message);
+	}
+	if (length < 0)
+	{
+		PGresult *result = PQgetResult(session->conn);
+		CdcStatus status = pgconn_error(session->conn, result, "streaming", err);
+
+		PQclear(result);
+		return status;
+	}
+	cdc_error(
+		err, CDC_RETRY,
+		"slot \"%s\" is streamed from one server, but is not in use on the one that the second "
+		"connection led to (\"%s\", port %s)",
+		slot, PQhost(sql), PQport(sql));
+	cdc_error_hint(err,
+				   "Where --dbname names several servers, all connections must lead to the same "
+				   "one: target_session_attrs=read-write finds the primary.");
+	return CDC_RETRY;
+}
+
 /* Where the slot and the server are now that nobody else can move the slot. */
 static CdcStatus
 read_acquired_slot(Session *session, CdcError *err)
@@ -280,15 +319,7 @@ read_acquired_slot(Session *session, CdcError *err)
 	if (status == CDC_OK)
 		status = slot_read(sql, options->slot, &session->slot, err);
 	if (status == CDC_OK && (!session->slot.exists || !session->slot.active))
-	{
-		status = cdc_error(err, CDC_RETRY,
-						   "slot \"%s\" is streamed from one server, but is not in use on the one "
-						   "that the second connection led to (\"%s\", port %s)",
-						   options->slot, PQhost(sql), PQport(sql));
-		cdc_error_hint(err,
-					   "Where --dbname names several servers, all connections must lead to the "
-					   "same one: target_session_attrs=read-write finds the primary.");
-	}
+		status = explain_inactive(session, sql, err);
 	if (status == CDC_OK)
 		status = query_one(sql,
 						   "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() "
@@ -297,6 +328,11 @@ read_acquired_slot(Session *session, CdcError *err)
 						   text, sizeof(text), err);
 	if (status == CDC_OK && !lsn_parse(text, &session->flush_lsn))
 		status = cdc_error(err, CDC_RETRY, "the server says that its WAL ends at \"%s\"", text);
+	/* later it may be dropped, which the plugin tells: what was selected is still in the WAL */
+	if (status == CDC_OK && !session->state->selection_known)
+		status = selection_check(sql, options, err);
+	if (status == CDC_OK)
+		session->state->selection_known = true;
 	PQfinish(sql);
 	return status;
 }

@@ -31,6 +31,7 @@ typedef struct StreamState
 	const volatile int *interrupted;
 	Sink *sink;
 	ResumeAccepts accepts; /* not yet used */
+	bool selection_known;  /* what is selected by name exists, or need not */
 	uint64_t endpos;       /* 0: none */
 	uint64_t records;      /* delivered since the start */
 	uint64_t bytes;

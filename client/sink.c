@@ -54,8 +54,12 @@ sink_create(Sink **sink, const SinkConfig *config, CdcError *err)
 				 all_sinks[i]->syntax, all_sinks[i]->summary);
 	}
 	cdc_error(err, CDC_USAGE, "sink \"%.*s\" is none of those that this cdc_client has",
-			  (int) strcspn(config->uri, "/?@"), config->uri);
-	cdc_error_hint(err, "Possible are: %s.", known);
+			  config->uri[0] == '/' ? (int) strlen(config->uri) : (int) strcspn(config->uri, "/?@"),
+			  config->uri);
+	if (config->uri[0] == '/')
+		cdc_error_hint(err, "For a file: file://%s.  Possible are: %s.", config->uri, known);
+	else
+		cdc_error_hint(err, "Possible are: %s.", known);
 	return CDC_USAGE;
 }
 

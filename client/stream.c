@@ -192,6 +192,7 @@ stream_main(const CdcOptions *options, const volatile int *interrupted)
 				.accepts = {.gap = options->accept_gap,
 							.divergence = options->accept_divergence,
 							.other_source = options->accept_other_source},
+				.selection_known = options->accept_missing,
 			},
 	};
 	SinkConfig config = {.uri = options->sink,

@@ -155,9 +155,9 @@ SKIP:
 	client_fails($node, [ 'slot', 'create', '--slot=t' ], 1,
 		[qr/HINT .*SET output_plugin_libraries = cdc_decoder; /], 'nothing listed');
 	client_fails($node, [ 'slot', 'create', '--slot=t' ], 1,
-		[qr/HINT .*in psql: SELECT format\('ALTER SYSTEM .*cdc_decoder'\)\) \\gexec then SELECT pg_reload_conf/],
+		[qr/HINT .*in psql: SELECT format\('ALTER SYSTEM .*cdc_decoder'\)\) \\gexec and, on a line of its own, SELECT pg_reload_conf/],
 		'a role that may not read the list gets a query that makes the command', env => { PGUSER => 'Cap"s' })
-	  =~ /in psql: (SELECT .* \\gexec) then/;
+	  =~ /in psql: (SELECT .* \\gexec) and, on/;
 	is($node->safe_psql('postgres', ($1 // '') =~ s/ \\gexec$//r),
 		'ALTER SYSTEM SET output_plugin_libraries = cdc_decoder', 'the right one');
 	$node->safe_psql('postgres', 'ALTER SYSTEM SET output_plugin_libraries = pgoutput, cdc_decoder');
