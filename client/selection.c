@@ -61,9 +61,10 @@ selection_publications(const CdcOptions *options)
 	/* a quote in a name becomes two, a comma between names two bytes and two quotes */
 	list = malloc(strlen(names) * 5 + 1);
 	name = malloc(strlen(names) + 1);
+	if (list != NULL)
+		list[0] = '\0';
 	if (list != NULL && name != NULL)
 	{
-		list[0] = '\0';
 		for (names += strspn(names, " ,"); *names != '\0'; names += strspn(names, " ,"))
 		{
 			char *literal;
