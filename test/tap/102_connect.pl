@@ -162,10 +162,9 @@ SKIP:
 		'ALTER SYSTEM SET output_plugin_libraries = cdc_decoder', 'the right one');
 	$node->safe_psql('postgres', 'ALTER SYSTEM SET output_plugin_libraries = pgoutput, cdc_decoder');
 	$node->reload;
-	$node->poll_query_until('postgres',
-		"SELECT setting ~ 'cdc_decoder' FROM pg_settings WHERE name = 'output_plugin_libraries'")
-	  or die 'the reload did not happen';
-	pass('listed again');
+	ok($node->poll_query_until('postgres',
+		"SELECT setting ~ 'cdc_decoder' FROM pg_settings WHERE name = 'output_plugin_libraries'"),
+		'listed again');
 	client_ok($node, [ 'slot', 'create', '--slot=t' ], 'and usable');
 }
 $node->append_conf('postgresql.conf', "dynamic_library_path = '/nonexistent'");
