@@ -62,7 +62,7 @@ EXTRA_CLEAN += $(OBJS_DEPENDS)
 
 PREFIX = /usr/local
 CLANG_FORMAT = clang-format-14
-FORMATTED = $(wildcard plugin/*.[ch] client/*.[ch] test/*/*.[ch] test/*/*/*.[ch])
+FORMATTED = $(wildcard plugin/*.[ch] client/*.[ch] client/*/*.[ch] test/*/*.[ch] test/*/*/*.[ch])
 
 install-extension:
 	$(MKDIR_P) '$(DESTDIR)$(datadir)/extension'

@@ -14,13 +14,14 @@
 #define CDC_MUST_CHECK __attribute__((warn_unused_result))
 #define CDC_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
-/* The values are the process's exit codes, where one follows from the status. */
+/* The values up to CDC_RETRY are the process's exit codes, where one follows from the status. */
 typedef enum CdcStatus
 {
 	CDC_OK = 0,
-	CDC_USAGE = 1, /* wrong usage or configuration: trying again cannot help */
-	CDC_STOP = 2,  /* cannot go on without a person: gap, wrong server, poison record */
-	CDC_RETRY = 3, /* may pass: connection lost, server starting, disk full */
+	CDC_USAGE = 1,   /* wrong usage or configuration: trying again cannot help */
+	CDC_STOP = 2,    /* cannot go on without a person: gap, wrong server, poison record */
+	CDC_RETRY = 3,   /* may pass: connection lost, server starting, disk full */
+	CDC_REFUSED = 4, /* of a sink only, see sink.h: this record it can never take */
 } CdcStatus;
 
 typedef struct CdcError

@@ -66,6 +66,9 @@ const OptionDef option_table[] = {
 	 .argument = "URI",
 	 .doc = "where the records go: - for standard output, or a URI such as "
 			"file:///var/lib/cdc/events.ndjson"},
+	{.name = "sink-table", .type = OPTION_STRING, .commands = STREAM | DOCTOR | STATUS, AT(sink_table),
+	 .argument = "NAME",
+	 .doc = "the table of a postgresql:// sink; cdc_records by default"},
 	{.name = "create-slot", .type = OPTION_BOOL, .commands = STREAM, AT(create_slot),
 	 .doc = "create the slot if it does not exist"},
 	{.name = "if-not-exists", .type = OPTION_BOOL, .commands = CREATE, AT(if_not_exists),

@@ -52,6 +52,7 @@ typedef struct CdcOptions
 	bool if_not_exists; /* slot create */
 	bool failover;      /* slot create, stream --create-slot: FAILOVER (server 17+) */
 	char *sink;         /* URI, or "-" for stdout */
+	char *sink_table;   /* of a sink that is a database; NULL: its default */
 
 	PluginOption *plugin_options; /* in the order given; framing and protocol_version are ours */
 	int num_plugin_options;

@@ -41,6 +41,8 @@ typedef struct Source
 	char system_identifier[24]; /* decimal text of a uint64 */
 	char database[256];
 	char slot[64];
+	char
+		name[256]; /* what records call it (option source): no part of what identifies the stream */
 } Source;
 
 extern bool source_equal(const Source *a, const Source *b);

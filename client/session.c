@@ -117,6 +117,18 @@ read_history(Session *session, CdcError *err)
 	return status;
 }
 
+/* What the plugin calls the source, unless the pipeline has an option of its own for it. */
+static const char *
+source_name(const Session *session)
+{
+	const CdcOptions *options = session->state->options;
+
+	for (int i = 0; i < options->num_plugin_options; i++)
+		if (strcmp(options->plugin_options[i].name, "source") == 0)
+			return options->plugin_options[i].value;
+	return session->identity.database;
+}
+
 /* Who the server is, and what it can tell only before CopyBoth. */
 static CdcStatus
 learn_server(Session *session, CdcError *err)
@@ -145,6 +157,7 @@ learn_server(Session *session, CdcError *err)
 	snprintf(session->source.database, sizeof(session->source.database), "%s",
 			 session->identity.database);
 	snprintf(session->source.slot, sizeof(session->source.slot), "%s", options->slot);
+	snprintf(session->source.name, sizeof(session->source.name), "%s", source_name(session));
 	return CDC_OK;
 }
 

@@ -12,11 +12,56 @@
 #include "clock.h"
 
 static const SinkOps *const all_sinks[] = {
-	&sink_stdout_ops,
-	&sink_file_ops,
+	&sink_stdout_ops,     &sink_file_ops,
+#ifdef HAVE_KAFKA
+	&sink_kafka_ops,
+#endif
+#ifdef HAVE_POSTGRESQL
+	&sink_postgresql_ops,
+#endif
+#ifdef HAVE_HTTP
+	&sink_http_ops,
+#endif
+#ifdef HAVE_NATS
+	&sink_nats_ops,
+#endif
+#ifdef HAVE_REDIS
+	&sink_redis_ops,
+#endif
+#ifdef HAVE_GRPC
+	&sink_grpc_ops,
+#endif
 };
 
 #define NUM_SINKS ((int) (sizeof(all_sinks) / sizeof(all_sinks[0])))
+
+/* Sinks whose library was not there when this program was built. */
+static const struct
+{
+	const char *name;
+	const char *alias;
+	const char *packages; /* of Debian, to build it with */
+} left_out[] = {
+#ifndef HAVE_KAFKA
+	{"kafka", NULL, "librdkafka-dev"},
+#endif
+#ifndef HAVE_HTTP
+	{"http", "https", "libcurl4-openssl-dev libssl-dev zlib1g-dev"},
+#endif
+#ifndef HAVE_NATS
+	{"nats", NULL, "libnats-dev"},
+#endif
+#ifndef HAVE_POSTGRESQL
+	{"postgresql", "postgres", "libpq-dev"},
+#endif
+#ifndef HAVE_REDIS
+	{"redis", "rediss", "libhiredis-dev"},
+#endif
+#ifndef HAVE_GRPC
+	{"grpc", "grpcs", "libgrpc-dev libprotobuf-c-dev protobuf-c-compiler"},
+#endif
+	{NULL, NULL, NULL},
+};
 
 /* A stop signal that arrives between a look at it and poll() is noticed after this at the latest. */
 #define LONGEST_SLEEP_MS 500
@@ -31,36 +76,52 @@ sink_ops(int i)
 static bool
 names_sink(const char *uri, const char *name)
 {
-	size_t length = strlen(name);
+	size_t length = name == NULL ? 0 : strlen(name);
 
-	if (strncmp(uri, name, length) != 0)
+	if (name == NULL || strncmp(uri, name, length) != 0)
 		return false;
 	return strcmp(name, "-") == 0 ? uri[length] == '\0' : uri[length] == ':';
+}
+
+/* Of a URI that names no sink of this program: is it one that could have been built in? */
+static CdcStatus
+unknown_sink(const char *uri, const char *known, CdcError *err)
+{
+	for (int i = 0; left_out[i].name != NULL; i++)
+		if (names_sink(uri, left_out[i].name) || names_sink(uri, left_out[i].alias))
+		{
+			cdc_error(err, CDC_USAGE, "this cdc_client was built without the sink \"%s\"",
+					  left_out[i].name);
+			cdc_error_hint(err, "Its library was not there.  apt-get install %s, and build anew.",
+						   left_out[i].packages);
+			return CDC_USAGE;
+		}
+	cdc_error(err, CDC_USAGE, "sink \"%.*s\" is none of those that this cdc_client has",
+			  uri[0] == '/' ? (int) strlen(uri) : (int) strcspn(uri, "/?@"), uri);
+	if (uri[0] == '/')
+		cdc_error_hint(err, "For a file: file://%s.  Possible are: %s.", uri, known);
+	else
+		cdc_error_hint(err, "Possible are: %s.", known);
+	return CDC_USAGE;
 }
 
 CdcStatus
 sink_create(Sink **sink, const SinkConfig *config, CdcError *err)
 {
-	char known[512] = "";
+	char known[1536] = "";
 
 	*sink = NULL;
 	for (int i = 0; i < NUM_SINKS; i++)
 	{
 		size_t at = strlen(known);
 
-		if (names_sink(config->uri, all_sinks[i]->name))
+		if (names_sink(config->uri, all_sinks[i]->name) ||
+			names_sink(config->uri, all_sinks[i]->alias))
 			return all_sinks[i]->create(sink, config, err);
 		snprintf(known + at, sizeof(known) - at, "%s%s (%s)", i > 0 ? ", " : "",
 				 all_sinks[i]->syntax, all_sinks[i]->summary);
 	}
-	cdc_error(err, CDC_USAGE, "sink \"%.*s\" is none of those that this cdc_client has",
-			  config->uri[0] == '/' ? (int) strlen(config->uri) : (int) strcspn(config->uri, "/?@"),
-			  config->uri);
-	if (config->uri[0] == '/')
-		cdc_error_hint(err, "For a file: file://%s.  Possible are: %s.", config->uri, known);
-	else
-		cdc_error_hint(err, "Possible are: %s.", known);
-	return CDC_USAGE;
+	return unknown_sink(config->uri, known, err);
 }
 
 void

@@ -20,6 +20,12 @@
  * - A status that is not CDC_OK ends the session: the loop calls close(), and, after CDC_RETRY and a
  *   pause, open() again, which reads the position anew.	 Records handed over and not reported durable
  *   are then delivered again, from the position that open() returned.
+ * - A record that the sink can never take (too large, refused by whoever is behind it) is
+ *   CDC_REFUSED, with the sink's answer as the error: from deliver() of that very record, of which
+ *   nothing was taken and after which the sink goes on; or, where the answer comes later, from
+ *   poll(), with progress->refused as the record's id.  Then everything before that record may or may
+ *   not be durable, the loop closes and opens as after CDC_RETRY, and does not hand that record over
+ *   again: --on-error says what becomes of it.
  */
 #ifndef CDC_SINK_H
 #define CDC_SINK_H
@@ -45,6 +51,7 @@ typedef struct SinkRecord
 typedef struct SinkConfig
 {
 	const char *uri;
+	const char *table;       /* --sink-table, or NULL */
 	int64_t commit_interval; /* microseconds that may be gathered before making durable */
 	uint64_t max_in_flight;  /* bytes; the loop hands over no more than that (or one record) */
 
@@ -63,6 +70,7 @@ typedef struct SinkProgress
 	Position durable;       /* the last position known durable */
 	uint64_t durable_bytes; /* payload bytes made durable since open() */
 	bool closed;            /* whoever read has gone and wants no more: not an error, but the end */
+	RecordId refused;       /* where poll() returned CDC_REFUSED */
 } SinkProgress;
 
 /* What the loop has to wait for on the sink's behalf. */
@@ -79,6 +87,7 @@ typedef struct Sink Sink; /* each sink's own struct begins with a SinkBase */
 typedef struct SinkOps
 {
 	const char *name;   /* scheme of the URI, "-" for the standard output */
+	const char *alias;  /* a second scheme ("https"), or NULL */
 	const char *syntax; /* of the URI, for --help and errors */
 	const char *summary;
 
@@ -179,5 +188,23 @@ extern void sink_uri_free(SinkUri *uri);
 /* The sinks, each in its file. */
 extern const SinkOps sink_file_ops;
 extern const SinkOps sink_stdout_ops;
+#ifdef HAVE_GRPC
+extern const SinkOps sink_grpc_ops;
+#endif
+#ifdef HAVE_HTTP
+extern const SinkOps sink_http_ops;
+#endif
+#ifdef HAVE_KAFKA
+extern const SinkOps sink_kafka_ops;
+#endif
+#ifdef HAVE_NATS
+extern const SinkOps sink_nats_ops;
+#endif
+#ifdef HAVE_POSTGRESQL
+extern const SinkOps sink_postgresql_ops;
+#endif
+#ifdef HAVE_REDIS
+extern const SinkOps sink_redis_ops;
+#endif
 
 #endif /* CDC_SINK_H */

@@ -196,6 +196,7 @@ stream_main(const CdcOptions *options, const volatile int *interrupted)
 			},
 	};
 	SinkConfig config = {.uri = options->sink,
+						 .table = options->sink_table,
 						 .commit_interval = options->commit_interval,
 						 .max_in_flight = options->max_in_flight,
 						 .tick = session_tick,

@@ -19,6 +19,13 @@ for name in ${!PG@}; do
 done
 unset name
 
+# What a client with every sink is built with, and the servers that its tests start.
+# shellcheck disable=SC2034 # for whoever sources this
+client_packages=(gcc libc6-dev make pkgconf libpq-dev libjson-c-dev librdkafka-dev libcurl4-openssl-dev libssl-dev
+	zlib1g-dev libzstd-dev libnats-dev libhiredis-dev libgrpc-dev libprotobuf-c-dev protobuf-c-compiler)
+# shellcheck disable=SC2034
+sink_test_packages=(redis-tools nats-server kcat zstd)
+
 as_root=()		# prefix for what needs root
 as_user=()		# prefix for what must not be root; execs, so that $! is the program's own pid
 work=			# the temporary folder, see make_work_folder

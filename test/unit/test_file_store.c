@@ -31,7 +31,7 @@
 #include "file_store.h"
 #include "sidecar.h"
 
-static const Source here = {"7301234567890123456", "shop", "cdc"};
+static const Source here = {"7301234567890123456", "shop", "cdc", "shop"};
 
 /* ---- the record ---- */
 

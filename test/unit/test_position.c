@@ -17,7 +17,7 @@
 #include "sidecar.h"
 #include "timeline.h"
 
-static const Source here = {"7301234567890123456", "shop", "cdc"};
+static const Source here = {"7301234567890123456", "shop", "cdc", "shop"};
 
 static const Position some_position = {.timeline = 2,
 									   .incarnation = 1,

@@ -22,8 +22,8 @@
 #include "clock.h"
 #include "sink.h"
 
-static const Source here = {"7301234567890123456", "shop", "cdc"};
-static const Source other = {"7301234567890123456", "shop", "other"};
+static const Source here = {"7301234567890123456", "shop", "cdc", "shop"};
+static const Source other = {"7301234567890123456", "shop", "other", "shop"};
 
 static CdcError err;
 static char directory[64];
