@@ -57,6 +57,15 @@ check_first_use(const ResumeInput *input, ResumePlan *plan, CdcError *err)
 	char lsn[LSN_TEXT_SIZE];
 
 	lsn_format(lsn, input->slot_confirmed);
+	if (input->require_position && input->sink_forgets)
+	{
+		cdc_error(err, CDC_USAGE,
+				  "--require-position is given, but the sink keeps no position from one start to "
+				  "the next");
+		cdc_error_hint(err, "Leave it out: each start begins at the slot's confirmed position, and "
+							"delivery is at least once.");
+		return CDC_USAGE;
+	}
 	if (input->require_position)
 	{
 		cdc_error(err, CDC_STOP,
@@ -71,10 +80,16 @@ check_first_use(const ResumeInput *input, ResumePlan *plan, CdcError *err)
 			lsn);
 		return CDC_STOP;
 	}
-	note(plan, false,
-		 "the sink has no position for slot \"%s\" yet: starting at the slot's confirmed position "
-		 "%s",
-		 input->source->slot, lsn);
+	if (input->sink_forgets)
+		note(plan, false,
+			 "the sink keeps no position: starting at the confirmed position %s of slot \"%s\"; "
+			 "what was delivered beyond it comes again",
+			 lsn, input->source->slot);
+	else
+		note(plan, false,
+			 "the sink has no position for slot \"%s\" yet: starting at the slot's confirmed "
+			 "position %s",
+			 input->source->slot, lsn);
 	start_at_slot(input, plan, 0);
 	return CDC_OK;
 }

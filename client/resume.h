@@ -31,7 +31,8 @@ typedef struct ResumeInput
 	bool in_recovery;        /* a standby: its WAL end may lag behind what its primary sent */
 	uint64_t slot_confirmed; /* confirmed_flush_lsn, read after the slot was acquired */
 
-	bool found; /* the sink has a position */
+	bool sink_forgets; /* SinkOps.keeps_no_position */
+	bool found;        /* the sink has a position */
 	Source stored_source;
 	Position stored;
 
@@ -53,7 +54,10 @@ typedef struct ResumePlan
 	} notes[RESUME_MAX_NOTES];
 } ResumePlan;
 
-/* CDC_STOP: refused; message, detail (both positions) and hint (the ways out) say all. */
+/*
+ * CDC_STOP: refused; message, detail (both positions) and hint (the ways out) say all.  CDC_USAGE: a
+ * position is required of a sink that can have none.
+ */
 extern CdcStatus resume_decide(const ResumeInput *input, ResumePlan *plan,
 							   CdcError *err) CDC_MUST_CHECK;
 

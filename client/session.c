@@ -382,6 +382,7 @@ resume(Session *session, CdcError *err)
 		.wal_end = session->identity.wal_end,
 		.in_recovery = session->in_recovery,
 		.slot_confirmed = session->slot.confirmed_flush_lsn,
+		.sink_forgets = ops->keeps_no_position,
 		.require_position = state->options->require_position,
 		.accepts = state->accepts,
 	};

@@ -91,6 +91,12 @@ typedef struct SinkOps
 	const char *syntax; /* of the URI, for --help and errors */
 	const char *summary;
 
+	/*
+	 * It holds no position beyond this process: whoever receives is not asked for one.  Each start
+	 * begins at the slot's confirmed position, at least once.
+	 */
+	bool keeps_no_position;
+
 	/* Reads the URI; no I/O.  CDC_USAGE names the part that is wrong and what is allowed. */
 	CdcStatus (*create)(Sink **sink, const SinkConfig *config, CdcError *err);
 

@@ -70,6 +70,9 @@ sink_look(const CdcOptions *options, PGconn *replication, int active_pid,
 	if (status == CDC_OK && options->slot == NULL)
 		snprintf(look->why, sizeof(look->why),
 				 "not opened, since no --slot says whose records it gets");
+	else if (status == CDC_OK && sink->base.ops->keeps_no_position)
+		snprintf(look->why, sizeof(look->why),
+				 "not opened, since it keeps no position that could be looked at");
 	else if (status == CDC_OK && active_pid != 0 && sink->base.ops->look == NULL)
 		snprintf(
 			look->why, sizeof(look->why),

@@ -270,6 +270,7 @@ const SinkOps sink_stdout_ops = {
 	.name = "-",
 	.syntax = "-",
 	.summary = "the standard output, at least once",
+	.keeps_no_position = true,
 	.create = stdout_create,
 	.open = stdout_open,
 	.deliver = stdout_deliver,

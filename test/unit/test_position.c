@@ -355,6 +355,21 @@ first_use_starts_at_the_slot(void **state)
 }
 
 static void
+a_sink_without_memory_starts_at_the_slot(void **state)
+{
+	ResumeInput input = input_at(3, 0, 0, 0, 0, 0x4000);
+
+	(void) state;
+	input.found = false;
+	input.sink_forgets = true;
+	goes_on(&input, 0, 0, 0x4000, 0);
+	assert_non_null(strstr(plan.notes[0].text, "keeps no position"));
+	input.require_position = true;
+	assert_int_equal(resume_decide(&input, &plan, &err), CDC_USAGE);
+	assert_non_null(strstr(err.message, "--require-position"));
+}
+
+static void
 goes_on_where_it_was(void **state)
 {
 	ResumeInput input = input_at(3, 0x3f00, 7, 0x3e00, 0x3e00, 0x3e00);
@@ -489,6 +504,7 @@ main(void)
 		cmocka_unit_test(newer_slot_wins),
 		cmocka_unit_test(histories_are_read),
 		cmocka_unit_test(first_use_starts_at_the_slot),
+		cmocka_unit_test(a_sink_without_memory_starts_at_the_slot),
 		cmocka_unit_test(goes_on_where_it_was),
 		cmocka_unit_test(refuses_a_gap),
 		cmocka_unit_test(refuses_another_source),
