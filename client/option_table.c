@@ -97,8 +97,9 @@ const OptionDef option_table[] = {
 	 .argument = "TIME", .default_value = "10s", .min = SECOND / 10, .max = 3600 * SECOND,
 	 .doc = "report the durable position to the server at least so often"},
 	{.name = "commit-interval", .type = OPTION_DURATION, .commands = STREAM, AT(commit_interval),
-	 .argument = "TIME", .default_value = "1s", .min = 0, .max = 3600 * SECOND,
-	 .doc = "how long the sink may gather records before it makes them durable"},
+	 .argument = "TIME", .min = 0, .max = 3600 * SECOND,
+	 .doc = "how long the sink may gather records before it makes them durable (default 1s; of a "
+			"kafka:// sink 100ms)"},
 	{.name = "max-in-flight", .type = OPTION_SIZE, .commands = STREAM, AT(max_in_flight),
 	 .argument = "SIZE", .default_value = "16MiB", .min = 64 * KIB, .max = 64 * GIB,
 	 .doc = "how much may be handed to the sink and not be durable yet"},

@@ -434,6 +434,7 @@ options_read(CdcOptions *options, int argc, char **argv, char **envp, CdcError *
 	CdcStatus status;
 
 	memset(options, 0, sizeof(*options));
+	options->commit_interval = -1;
 	status = read_command(options, argc, argv, &at, err);
 	if (answer(options, argc, argv, status == CDC_OK ? at : 1))
 	{
@@ -464,6 +465,7 @@ options_free(CdcOptions *options)
 	free(options->dbname);
 	free(options->slot);
 	free(options->sink);
+	free(options->sink_table);
 	for (int i = 0; i < options->num_plugin_options; i++)
 	{
 		free(options->plugin_options[i].name);

@@ -69,7 +69,8 @@ typedef struct CdcOptions
 		retry_for; /* give up (exit 3) after so long without progress; 0: never retry, -1: for ever */
 	int64_t receive_timeout; /* no byte from the server for so long: the connection is dead */
 	int64_t status_interval; /* feedback to the server at least so often */
-	int64_t commit_interval; /* how long the sink may gather before it makes records durable */
+	int64_t commit_interval; /* how long the sink may gather before it makes records durable;
+								-1: as long as suits the sink */
 	uint64_t max_in_flight;  /* bytes handed to the sink and not yet durable */
 
 	bool json;                 /* output of status, doctor, slot list as JSON */

@@ -105,19 +105,39 @@ unknown_sink(const char *uri, const char *known, CdcError *err)
 	return CDC_USAGE;
 }
 
+/* NULL: none of this program's. */
+static const SinkOps *
+find_ops(const char *uri)
+{
+	for (int i = 0; i < NUM_SINKS; i++)
+		if (names_sink(uri, all_sinks[i]->name) || names_sink(uri, all_sinks[i]->alias))
+			return all_sinks[i];
+	return NULL;
+}
+
+int64_t
+sink_commit_interval(const char *uri, int64_t given)
+{
+	const SinkOps *ops = find_ops(uri);
+
+	if (given >= 0)
+		return given;
+	return ops != NULL && ops->commit_interval > 0 ? ops->commit_interval : SINK_COMMIT_INTERVAL;
+}
+
 CdcStatus
 sink_create(Sink **sink, const SinkConfig *config, CdcError *err)
 {
+	const SinkOps *ops = find_ops(config->uri);
 	char known[1536] = "";
 
 	*sink = NULL;
+	if (ops != NULL)
+		return ops->create(sink, config, err);
 	for (int i = 0; i < NUM_SINKS; i++)
 	{
 		size_t at = strlen(known);
 
-		if (names_sink(config->uri, all_sinks[i]->name) ||
-			names_sink(config->uri, all_sinks[i]->alias))
-			return all_sinks[i]->create(sink, config, err);
 		snprintf(known + at, sizeof(known) - at, "%s%s (%s)", i > 0 ? ", " : "",
 				 all_sinks[i]->syntax, all_sinks[i]->summary);
 	}

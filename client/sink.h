@@ -90,6 +90,7 @@ typedef struct SinkOps
 	const char *alias;  /* a second scheme ("https"), or NULL */
 	const char *syntax; /* of the URI, for --help and errors */
 	const char *summary;
+	int64_t commit_interval; /* microseconds, where the user gave none; 0: SINK_COMMIT_INTERVAL */
 
 	/*
 	 * It holds no position beyond this process: whoever receives is not asked for one.  Each start
@@ -162,6 +163,13 @@ extern void sink_destroy(Sink *sink);
 
 /* The sinks built in, for --version and --help: NULL past the last one. */
 extern const SinkOps *sink_ops(int i);
+
+/*
+ * SinkConfig.commit_interval for a sink of that URI: what the user gave, or, where that is negative
+ * (nothing), the sink's own.
+ */
+#define SINK_COMMIT_INTERVAL INT64_C(1000000)
+extern int64_t sink_commit_interval(const char *uri, int64_t given);
 
 /*
  * Flushes and waits until everything taken is durable: CDC_OK, and *progress says so.	CDC_RETRY when

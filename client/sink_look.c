@@ -57,7 +57,8 @@ sink_look(const CdcOptions *options, PGconn *replication, int active_pid,
 	Patience patience = {interrupted, clock_now() + LOOK_FOR};
 	SinkConfig config = {.uri = options->sink,
 						 .table = options->sink_table,
-						 .commit_interval = options->commit_interval,
+						 .commit_interval =
+							 sink_commit_interval(options->sink, options->commit_interval),
 						 .max_in_flight = options->max_in_flight,
 						 .tick = still_patient,
 						 .tick_arg = &patience};

@@ -197,7 +197,8 @@ stream_main(const CdcOptions *options, const volatile int *interrupted)
 	};
 	SinkConfig config = {.uri = options->sink,
 						 .table = options->sink_table,
-						 .commit_interval = options->commit_interval,
+						 .commit_interval =
+							 sink_commit_interval(options->sink, options->commit_interval),
 						 .max_in_flight = options->max_in_flight,
 						 .tick = session_tick,
 						 .tick_arg = &stream.session};

@@ -90,7 +90,7 @@ test_defaults(void **state)
 	assert_int_equal(options.retry_for, INT64_C(300000000));
 	assert_int_equal(options.receive_timeout, 60000000);
 	assert_int_equal(options.status_interval, 10000000);
-	assert_int_equal(options.commit_interval, 1000000);
+	assert_int_equal(options.commit_interval, -1);
 	assert_int_equal(options.max_in_flight, 16 << 20);
 	assert_int_equal(options.progress_interval, 10000000);
 	assert_true(options.progress);

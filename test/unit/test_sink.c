@@ -466,6 +466,26 @@ stdout_reader_goes_away(void **state)
 	assert_int_equal(progress.durable.id.commit_lsn, 0);
 }
 
+/* What the user gave counts, else what suits the sink. */
+static void
+commit_interval_has_a_default(void **state)
+{
+	(void) state;
+	assert_int_equal(sink_commit_interval("file:///x", 0), 0);
+	assert_int_equal(sink_commit_interval("file:///x", 5), 5);
+	assert_int_equal(sink_commit_interval("file:///x", -1), SINK_COMMIT_INTERVAL);
+	assert_int_equal(sink_commit_interval("nothing:", -1), SINK_COMMIT_INTERVAL);
+	for (int i = 0; sink_ops(i) != NULL; i++)
+	{
+		int64_t own = sink_ops(i)->commit_interval;
+		char uri[32];
+
+		snprintf(uri, sizeof(uri), "%s%s", sink_ops(i)->name, i == 0 ? "" : ":");
+		assert_int_equal(sink_commit_interval(uri, -1), own > 0 ? own : SINK_COMMIT_INTERVAL);
+		assert_int_equal(sink_commit_interval(uri, 7), 7);
+	}
+}
+
 int
 main(void)
 {
@@ -473,6 +493,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(looking_changes_nothing, setup, teardown),
 		cmocka_unit_test(uris_are_taken_apart),
 		cmocka_unit_test(bad_uris_are_refused),
+		cmocka_unit_test(commit_interval_has_a_default),
 		cmocka_unit_test_setup_teardown(sinks_are_chosen_by_scheme, setup, teardown),
 		cmocka_unit_test_setup_teardown(file_is_durable_when_asked, setup, teardown),
 		cmocka_unit_test_setup_teardown(file_commits_by_size, setup, teardown),
