@@ -1,10 +1,12 @@
 # CdcProxy: stands between client and server, and fails on command.
 #
-# A process of its own listens on a Unix socket and passes bytes both ways.  Commands:
+# A process of its own listens on a Unix socket (new) or a TCP port (new_tcp) and passes bytes both ways.
+# Commands:
 #	pass		what is read is passed on (at the beginning)
 #	stall		nothing is read or written any more, but everything stays open
 #	stall_down	the same for what the server sends only
 #	cut			all connections are closed, and the mode is pass again
+#	reset		the same, but what is on its way is thrown away too (over TCP: RST)
 #	half_close	no more comes from the server, as after its shutdown(SHUT_WR); the mode stays pass
 #	refuse		all connections are closed, and new ones at once
 #	one			the next connection is passed on, and then nobody listens any more
@@ -15,11 +17,12 @@ use strict;
 use warnings;
 
 use IO::Select;
+use IO::Socket::INET;
 use IO::Socket::UNIX;
 use Errno;
 use POSIX qw();
 use PostgreSQL::Test::Utils;
-use Socket qw(SHUT_WR SOCK_STREAM);
+use Socket qw(SHUT_WR SOCK_STREAM SOL_SOCKET SO_LINGER);
 use Time::HiRes qw(usleep);
 
 # new(NODE): host and port to connect to are in the object
@@ -32,6 +35,30 @@ sub new
 		Type => SOCK_STREAM,
 		Local => "$host/.s.PGSQL.$port",
 		Listen => 20) or die "could not listen in $host: $!";
+	my $target = $node->host . "/.s.PGSQL.$port";
+
+	return $class->start($listener, sub { IO::Socket::UNIX->new(Type => SOCK_STREAM, Peer => $target) },
+		host => $host, port => $port);
+}
+
+# new_tcp(HOST, PORT, [LISTEN_PORT]): before a server at HOST:PORT; listens on the loopback interface
+sub new_tcp
+{
+	my ($class, $host, $port, $listen_port) = @_;
+	my $listener = IO::Socket::INET->new(
+		LocalAddr => '127.0.0.1',
+		LocalPort => $listen_port // 0,
+		ReuseAddr => 1,
+		Listen => 20) or die "could not listen: $!";
+
+	return $class->start($listener, sub { IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port, Timeout => 2) },
+		host => '127.0.0.1', port => $listener->sockport);
+}
+
+# start(LISTENER, SUB that connects to the server, host =>, port =>)
+sub start
+{
+	my ($class, $listener, $connect, %address) = @_;
 
 	socketpair(my $control, my $theirs, AF_UNIX(), SOCK_STREAM, 0) or die "socketpair failed: $!";
 	my $pid = fork // die "could not fork: $!";
@@ -39,13 +66,13 @@ sub new
 	{
 		close($control);
 		local $SIG{PIPE} = 'IGNORE';
-		eval { serve($listener, $theirs, $node->host . "/.s.PGSQL.$port") };
+		eval { serve($listener, $theirs, $connect) };
 		print STDERR "proxy: $@" if $@;
 		POSIX::_exit(0);
 	}
 	close($theirs);
 	close($listener);
-	return bless { pid => $pid, control => $control, host => $host, port => $port }, $class;
+	return bless { pid => $pid, control => $control, %address }, $class;
 }
 
 # Returns once the command is in force.
@@ -69,7 +96,7 @@ sub stop
 # the peer's buffer, and no more is read for it until that is empty.
 sub serve
 {
-	my ($listener, $control, $target) = @_;
+	my ($listener, $control, $connect) = @_;
 	my $mode = 'pass';
 	my %ends;    # of each handle, by number: { handle, peer, upward, buffer }
 	my $forget = sub {
@@ -95,12 +122,16 @@ sub serve
 		{
 			sysread($control, my $command, 100) or return;
 			chomp $command;
-			$forget->(values %ends) if $command eq 'cut' || $command eq 'refuse';
+			if ($command eq 'reset')
+			{
+				setsockopt($_->{handle}, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0)) foreach values %ends;
+			}
+			$forget->(values %ends) if $command =~ /^(?:cut|reset|refuse)$/;
 			if ($command eq 'half_close')
 			{
 				shutdown($_->{handle}, SHUT_WR) foreach grep { $_->{upward} } values %ends;
 			}
-			$mode = $command eq 'cut' || $command eq 'half_close' ? 'pass' : $command;
+			$mode = $command =~ /^(?:cut|reset|half_close)$/ ? 'pass' : $command;
 			syswrite($control, "done\n");
 			next;
 		}
@@ -108,8 +139,7 @@ sub serve
 		{
 			my $client = $listener->accept or next;
 			undef $listener if $mode eq 'one';
-			my $server = $mode eq 'refuse' ? undef
-			  : IO::Socket::UNIX->new(Type => SOCK_STREAM, Peer => $target);
+			my $server = $mode eq 'refuse' ? undef : $connect->();
 			if ($server)
 			{
 				$_->blocking(0) foreach $client, $server;

@@ -1,0 +1,343 @@
+# FaultRound: one round of the fault runner: a source under load, a client, a sink, and so many faults.
+#
+# What happens is a plan made of the seed alone (FaultPlan); only the instants at which it meets the
+# programs differ from run to run.  A supervisor starts a client that has ended again, as systemd would,
+# and fails where systemd would give up (exit codes 1 and 2).  No wait is without a limit.
+package FaultRound;
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use List::Util qw(max sum);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+use CdcProxy;
+use CdcStream ();
+use CdcTest;
+use FaultActions;
+use FaultBank;
+use FaultCheck;
+use FaultPlan;
+use FaultSink;
+
+our @EXPORT = qw(fault_round);
+
+# Seconds after a fault within which the client must have confirmed what was written until then.  Its
+# pauses double up to 30 s where faults follow each other before it has made progress.
+my $recovery_limit = 90;
+
+# More than any sink's library holds open; a leak in reconnecting passes it soon.
+my $descriptors_limit = 100;
+
+# Transactions a second: more than a hundred, and yet few enough for a busy machine to follow.
+my $rate = 150;
+
+# fault_round(sink => NAME, seed => NUMBER, faults => NUMBER): three tests
+sub fault_round
+{
+	my (%options) = @_;
+	my $self = bless {
+		%options, began => time(), server_up => 0, hands_off => 1, clients => 0, counts => {}, recoveries => [],
+		limit => 300 + 15 * $options{faults} }, __PACKAGE__;
+	my $sink = $self->{sink} = FaultSink::make($options{sink}, PostgreSQL::Test::Utils::tempdir());
+	my $name = "$options{sink}, seed $options{seed}";
+
+	$self->{plan} = [ make_plan($options{seed}, $options{faults}, fault_kinds($sink->things)) ];
+	my $lived = eval
+	{
+		$self->prepare;
+		$self->run_plan;
+		$self->finish;
+		1;
+	};
+	ok($lived, "$name: the client came through $options{faults} faults") or diag($@, $self->client_evidence);
+	# what has arrived is looked at in any case: it tells what went wrong
+	$self->{load}->stop if $self->{load};
+	eval { $self->check($name, $lived); 1 } or fail("$name: checks") && diag($@);
+	diag("to repeat it: test/e2e/faults --sinks=$options{sink} --seed=$options{seed} --faults=$options{faults}")
+	  unless Test::More->builder->is_passing;
+	$self->end;
+	return;
+}
+
+# ------------------------------------------------------------------------------------------------
+# Before, during and after
+# ------------------------------------------------------------------------------------------------
+
+sub prepare
+{
+	my ($self) = @_;
+	my $node = $self->{node} = make_node("faults$self->{seed}",
+		# Test::Cluster has it off, and then kill -9 of a walsender would be the end
+		'restart_after_crash = on',
+		# large transactions are decoded from files
+		'logical_decoding_work_mem = 64kB',
+		'deadlock_timeout = 100ms');
+
+	bank_create($node);
+	create_slot($node, 'postgres', 'bank');
+	$node->safe_psql('postgres', "SELECT pg_copy_logical_replication_slot('bank', 'truth')");
+	bank_fund($node);
+	$self->{proxy} = CdcProxy->new($node);
+	# a walsender whose client is behind a stalled connection gives the slot back soon
+	$self->{dbname} =
+	  CdcStream::conninfo($node, 'postgres', host => $self->{proxy}{host}, options => '-c wal_sender_timeout=3s');
+	$self->{sink}->start;
+	$self->{load} = FaultBank->new($node, $self->{seed}, $rate);
+	$self->{arguments} = $self->{plan}[0]{arguments};
+	@{$self}{qw(server_up hands_off)} = (1, 0);
+	return;
+}
+
+sub run_plan
+{
+	my ($self) = @_;
+	my $n = 0;
+
+	foreach my $fault (@{ $self->{plan} })
+	{
+		$self->{fault} = $fault;
+		$self->run_for($fault->{before});
+		$self->{arguments} = $fault->{arguments};
+		bank_big($self->{node}, $fault->{big}) if $fault->{big};
+		note(sprintf('%7.2f s  fault %d: %s%s, %.1f s', time() - $self->{began}, ++$n, $fault->{kind},
+			$fault->{big} ? " after $fault->{big} records at once" : '', $fault->{down}));
+		FaultActions->can($fault->{kind})->($self, $fault);
+		$self->{counts}{ $fault->{kind} }++;
+		$self->settle if $fault->{settle};
+	}
+	return;
+}
+
+# Everything is delivered, by a client that ends when it is asked to, and another that ends by itself.
+sub finish
+{
+	my ($self) = @_;
+
+	$self->{load}->stop;
+	$self->{server_up} = 0;    # for the load
+	$self->settle;
+	$self->{hands_off} = 1;
+	my $code = CdcStream::kill_client($self->{client}, 'TERM');
+	die "SIGTERM in peace: exit code $code\n" if $code != 0;
+	$self->{previous} = $self->{client};
+	$self->{client} = $self->start_another('--until=now', '--retry-for=5min');
+	$code = CdcStream::wait_client($self->{client});
+	die "the last client: exit code $code\n" if $code != 0;
+	return;
+}
+
+sub check
+{
+	my ($self, $name, $whole) = @_;
+	my ($node, $sink) = @{$self}{ 'node', 'sink' };
+	my ($transactions, $again, $wrong) = (0, 0);
+
+	my $truth = truth_file($node, 'truth');
+	my $delivered = $sink->delivered($node);
+	note("truth in $truth, delivered in $delivered");
+	$truth = as_jsonb($node, $truth) if $sink->stored_as_jsonb;
+	($delivered, $again) = first_occurrences($delivered) unless $sink->exactly_once;
+	$wrong = compare_records($truth, $delivered);
+	ok(!$wrong, "$name: every record " . ($sink->exactly_once ? 'exactly once' : 'at least once, and at first')
+		. ' in order, byte by byte') or diag($wrong);
+	return if !$whole;
+	$wrong = replay_records($node, $delivered, \$transactions);
+	ok(!$wrong, "$name: the sum is right after each transaction, and a replay equals the source") or diag($wrong);
+	# what test/e2e/faults makes its table of
+	note(join("\t", 'result', map { "$_->[0]=$_->[1]" }
+		[ sink => $self->{sink}->name ], [ seed => $self->{seed} ], [ faults => sum(0, values %{ $self->{counts} }) ],
+		[ clients => $self->{clients} ], [ transactions => $transactions ],
+		[ records => scalar @{ read_lines($delivered) } ], [ again => $again ],
+		[ slowest => sprintf('%.1f', max(0, @{ $self->{recoveries} })) ],
+		[ seconds => sprintf('%.0f', time() - $self->{began}) ],
+		[ kinds => join(',', map { "$_:$self->{counts}{$_}" } sort keys %{ $self->{counts} }) ]));
+	return;
+}
+
+sub end
+{
+	my ($self) = @_;
+
+	$self->{hands_off} = 1;
+	CdcStream::kill_client($self->{client}, 'KILL') if $self->{client};
+	$self->{sink}->stop;
+	foreach my $proxy (grep { defined } $self->{proxy}, $self->{sink}->proxy)
+	{
+		$proxy->stop;
+	}
+	$self->{node}->stop('immediate') if $self->{node};
+	return;
+}
+
+# The end of the logs of the last clients.
+sub client_evidence
+{
+	my ($self) = @_;
+	my $text = '';
+
+	foreach my $client (grep { defined } @{$self}{ 'previous', 'client' })
+	{
+		my @lines = split /\n/, CdcStream::client_log($client);
+		splice(@lines, 0, @lines - 30) if @lines > 30;
+		$text .= join("\n", "the end of $client->{log}:", @lines, '');
+	}
+	return $text;
+}
+
+# ------------------------------------------------------------------------------------------------
+# The supervisor
+# ------------------------------------------------------------------------------------------------
+
+# To be called often: whatever has ended and should not have is started again.
+sub tick
+{
+	my ($self) = @_;
+
+	die "the round has taken longer than $self->{limit} s\n" if time() - $self->{began} > $self->{limit};
+	$self->{load}->tick if $self->{server_up};
+	return if $self->{hands_off};
+	$self->client_gone if $self->{client} && $self->ended_well($self->{client}, 0);
+	$self->{client} = $self->start_another if !$self->{client} && time() >= ($self->{restart_at} // 0);
+	return;
+}
+
+sub run_for
+{
+	my ($self, $seconds) = @_;
+	my $deadline = time() + $seconds;
+
+	do
+	{
+		$self->tick;
+		usleep(10_000);
+	} while (time() < $deadline);
+	return;
+}
+
+sub start_another
+{
+	my ($self, @arguments) = @_;
+	$self->{clients}++;
+	return CdcStream::start_client($self->{dbname}, 'bank', $self->{sink}->uri, args => [
+		$self->arguments(@arguments), '--receive-timeout=2s', '--status-interval=500ms', $self->{sink}->arguments ]);
+}
+
+# The plan's arguments with others in place of those of the same name.
+sub arguments
+{
+	my ($self, @others) = @_;
+	my %names = map { /^([^=]+)/ ? ($1 => 1) : () } @others;
+	return ((grep { /^([^=]+)/ && !$names{$1} } @{ $self->{arguments} }), @others);
+}
+
+sub client_gone
+{
+	my ($self) = @_;
+	$self->{previous} = $self->{client};
+	$self->{client} = undef;
+	$self->{restart_at} = time() + 0.1;    # as systemd's RestartSec
+	return;
+}
+
+# ended_well(CLIENT, FENCED): whether it has ended; dies where it should not have so.  FENCED: another
+# client has taken its place, and the sink may have told it so.
+sub ended_well
+{
+	my ($self, $client, $fenced) = @_;
+
+	return 0 unless has_ended($client);
+	my $code = CdcStream::wait_client($client);
+	# 0: asked to stop; 3: gave up retrying.  systemd would not start the others again.
+	return 1 if $code == 3 || ($code == 0 && $client->{asked});
+	return 1 if $code == 2 && $fenced && CdcStream::client_log($client) =~ /another client|fenced/;
+	die "the client has ended with exit code $code, see $client->{log}\n";
+}
+
+sub has_ended
+{
+	my ($client) = @_;
+
+	return 1 if defined $client->{code};
+	open(my $stat, '<', "/proc/$client->{pid}/stat") or return 1;
+	my $line = <$stat> // return 1;
+	# the name before it may hold anything, so behind the last parenthesis
+	return $line =~ /\) Z [^)]*$/;
+}
+
+# The client, once there is one: a fault that is to hit it must not fall between two.
+sub some_client
+{
+	my ($self) = @_;
+	$self->run_for(0.02) until $self->{client};
+	return $self->{client};
+}
+
+# ------------------------------------------------------------------------------------------------
+# The source
+# ------------------------------------------------------------------------------------------------
+
+# What the server answers, undef where it does not.
+sub sql
+{
+	my ($self, $sql) = @_;
+	my ($status, $out) = $self->{node}->psql('postgres', $sql, on_error_die => 0);
+	return defined $status && $status == 0 ? $out : undef;
+}
+
+sub stop_server
+{
+	my ($self, $mode) = @_;
+	$self->{server_up} = 0;
+	$self->{node}->stop($mode, fail_ok => 1) or die "the server does not stop in mode $mode\n";
+	return;
+}
+
+sub start_server
+{
+	my ($self) = @_;
+	$self->{node}->start(fail_ok => 1) or die "the server does not start\n";
+	$self->{server_up} = 1;
+	return;
+}
+
+sub wait_for_server
+{
+	my ($self) = @_;
+	my $began = time();
+
+	until (defined $self->sql('SELECT 1'))
+	{
+		die "the server is not back within $recovery_limit s\n" if time() - $began > $recovery_limit;
+		$self->run_for(0.1);
+	}
+	return;
+}
+
+# Waits until all that is written now has been confirmed.
+sub settle
+{
+	my ($self) = @_;
+	my $began = time();
+	my ($lsn, $confirmed);
+
+	until ($confirmed)
+	{
+		die sprintf("no recovery within %d s after %s\n", $recovery_limit, $self->{fault}{kind})
+		  if time() - $began > $recovery_limit;
+		$self->run_for(0.1);
+		$lsn //= $self->sql('SELECT pg_current_wal_insert_lsn()');
+		$confirmed = defined $lsn && ($self->sql(
+			"SELECT confirmed_flush_lsn >= '$lsn' FROM pg_replication_slots WHERE slot_name = 'bank'") // '') eq 't';
+	}
+	push @{ $self->{recoveries} }, time() - $began;
+	my @open = $self->{client} ? glob("/proc/$self->{client}{pid}/fd/*") : ();
+	die sprintf("the client has %d files open\n", scalar @open) if @open > $descriptors_limit;
+	return;
+}
+
+1;

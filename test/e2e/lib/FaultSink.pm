@@ -1,0 +1,51 @@
+# FaultSink: the sinks as the fault runner sees them: a server that can die, and what it has got.
+#
+# A sink is an object of a package FaultSink::NAME, in FaultSink/NAME.pm, made with a folder of its own:
+#	things				what it has that can fail (FaultPlan): "server", "disk"
+#	start, stop, crash	its server; crash is kill -9; pids are its processes
+#	proxy				the CdcProxy before it
+#	uri					for --sink: through the proxy
+#	arguments			further options of the client
+#	delivered(NODE)		a file of what has arrived, a record on each line, in the order of its arrival
+#	exactly_once		else every record at least once
+#	stored_as_jsonb		delivered() has the records as the type jsonb writes them
+package FaultSink;
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
+
+my $folder = dirname(abs_path(__FILE__)) . '/FaultSink';
+
+# All of them, in alphabetical order.
+sub names
+{
+	return map { m{([^/]+)\.pm$} ? lc $1 : () } sort glob("$folder/*.pm");
+}
+
+# make(NAME, FOLDER)
+sub make
+{
+	my ($name, $dir) = @_;
+	my $package = ucfirst $name;
+
+	require "$folder/$package.pm";
+	my $self = "FaultSink::$package"->new($dir);
+	$self->{name} = $name;
+	return $self;
+}
+
+# What a sink is like that has no server of its own.
+sub new { my ($class, $dir) = @_; return bless { dir => $dir }, $class }
+sub name { my ($self) = @_; return $self->{name} }
+sub things { return () }
+sub start { return }
+sub stop { return }
+sub proxy { return undef }
+sub arguments { return () }
+sub exactly_once { return 1 }
+sub stored_as_jsonb { return 0 }
+
+1;
