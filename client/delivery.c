@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "../plugin/cdc_protocol.h"
+#include "divert.h"
 
 /* Records rise strictly; otherwise one would be taken for a double and lost in silence. */
 static CdcStatus
@@ -63,12 +64,26 @@ deliver_record(Delivery *delivery, const RecordId *id, CdcError *err)
 	bool taken;
 	CdcStatus status;
 
+	if (divert_wanted(session, id))
+	{
+		status = divert_record(delivery, &record, &after, &delivery->record_taken, err);
+		delivery->sink_full = !delivery->record_taken;
+		return status;
+	}
 	if (in_flight > 0 && in_flight + length > state->options->max_in_flight)
 	{
 		delivery->sink_full = true;
 		return session_sink_status(session, ops->flush(state->sink, err));
 	}
-	status = session_sink_status(session, ops->deliver(state->sink, &record, &after, &taken, err));
+	status = ops->deliver(state->sink, &record, &after, &taken, err);
+	if (status == CDC_REFUSED)
+	{
+		/* the sink goes on, and the record is diverted when it is tried again */
+		divert_remember(session, id, err);
+		delivery->sink_full = true;
+		return CDC_OK;
+	}
+	status = session_sink_status(session, status);
 	if (status != CDC_OK || !taken)
 	{
 		delivery->sink_full = true;
@@ -143,6 +158,11 @@ delivery_continue(Delivery *delivery, CdcError *err)
 	{
 		CdcStatus status = CDC_OK;
 
+		if (divert_settling(delivery))
+		{
+			delivery->sink_full = true;
+			return CDC_OK;
+		}
 		if (!delivery->have_frame)
 		{
 			RecordId id;

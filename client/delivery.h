@@ -19,6 +19,7 @@ typedef struct Delivery
 	uint64_t transaction_lsn;
 	uint64_t ended_lsn; /* the end of the last transaction that came whole; 0: none yet */
 	RecordId seen;      /* the last record that came in this session */
+	bool settling;      /* a record was diverted, and the position behind it is not durable yet */
 	bool
 		sink_full; /* the window or the sink is: nothing more is handed over until this is cleared */
 } Delivery;

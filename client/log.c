@@ -177,13 +177,16 @@ format_progress(char *text, size_t size, const LogProgress *progress, double rec
 	char rate[32];
 	char lag[32];
 	char behind[48] = "";
+	char dead[48] = "";
 
 	format_bytes(rate, sizeof(rate), bytes_per_second);
 	format_bytes(lag, sizeof(lag), (double) progress->lag_bytes);
 	if (progress->lag_seconds >= 0)
 		snprintf(behind, sizeof(behind), ", %.1f s", progress->lag_seconds);
-	snprintf(text, size, "%" PRIu64 " records, %.0f records/s, %s/s, lag %s%s, durable %s",
-			 progress->records, records_per_second, rate, lag, behind, progress->durable_lsn);
+	if (progress->dead_letters > 0)
+		snprintf(dead, sizeof(dead), ", %" PRIu64 " dead letters", progress->dead_letters);
+	snprintf(text, size, "%" PRIu64 " records, %.0f records/s, %s/s, lag %s%s, durable %s%s",
+			 progress->records, records_per_second, rate, lag, behind, progress->durable_lsn, dead);
 }
 
 /* A line that wraps could not be redrawn in place. */
@@ -210,6 +213,7 @@ write_progress_json(const LogProgress *progress, double records_per_second, doub
 	if (progress->lag_seconds >= 0)
 		json_add_double(line, "lag_seconds", progress->lag_seconds);
 	json_add_text(line, "durable_lsn", progress->durable_lsn);
+	json_add_uint(line, "dead_letters", progress->dead_letters);
 	json_write_line(stderr, line);
 }
 

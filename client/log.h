@@ -43,11 +43,12 @@ extern void log_error(LogLevel level, const CdcError *err);
  */
 typedef struct LogProgress
 {
-	uint64_t records;     /* delivered to the sink since the start */
-	uint64_t bytes;       /* of their payloads */
-	uint64_t lag_bytes;   /* server's last known WAL end minus what is durable in the sink */
-	double lag_seconds;   /* now minus commit time of the last durable transaction; < 0: unknown */
-	char durable_lsn[20]; /* text form, what has been acknowledged to the server */
+	uint64_t records;      /* delivered to the sink since the start */
+	uint64_t bytes;        /* of their payloads */
+	uint64_t dead_letters; /* records that the sink refused, since the start */
+	uint64_t lag_bytes;    /* server's last known WAL end minus what is durable in the sink */
+	double lag_seconds;    /* now minus commit time of the last durable transaction; < 0: unknown */
+	char durable_lsn[20];  /* text form, what has been acknowledged to the server */
 } LogProgress;
 extern void log_progress(const LogProgress *progress, int64_t now_us);
 

@@ -87,6 +87,10 @@ const OptionDef option_table[] = {
 	{.name = "accept", .type = OPTION_SET, .commands = STREAM, .members = accept_members,
 	 .argument = "LIST",
 	 .doc = "go on in spite of a gap, divergence, other-source or missing publication or pipeline"},
+	{.name = "on-error", .type = OPTION_STRING, .commands = STREAM, AT(on_error),
+	 .argument = "stop|dead-letter:URI", .default_value = "stop",
+	 .doc = "what becomes of a record that the sink can never take: the stream stops, or the record "
+			"goes to the sink that URI names"},
 	{.name = "retry-for", .type = OPTION_DURATION, .commands = STREAM, AT(retry_for),
 	 .argument = "TIME", .default_value = "5min", .forever = "forever", .min = 0, .max = 365 * DAY,
 	 .doc = "give up after so long without progress; 0 never retries, forever always does"},

@@ -319,6 +319,28 @@ refuse_both(const Gathering *g, const char *left, const char *right)
 	return CDC_USAGE;
 }
 
+/* --on-error=stop|dead-letter:URI; the URI itself is read by the sink that it names. */
+static CdcStatus
+read_on_error(Gathering *g)
+{
+	static const char prefix[] = "dead-letter:";
+	CdcOptions *options = g->options;
+	const Setting *setting = find_setting(g, "on-error");
+	const char *text = options->on_error;
+
+	if (text == NULL || strcmp(text, "stop") == 0)
+		return CDC_OK;
+	options->dead_letter = text + sizeof(prefix) - 1;
+	if (strncmp(text, prefix, sizeof(prefix) - 1) == 0 && *options->dead_letter != '\0')
+		return CDC_OK;
+	cdc_error(g->err, CDC_USAGE, "%s: \"%s\" is neither stop nor dead-letter:URI", setting->where,
+			  option_shown(text));
+	cdc_error_hint(g->err,
+				   "For example --on-error=dead-letter:file:///var/lib/cdc/dead.ndjson; the URI is "
+				   "that of any sink.");
+	return CDC_USAGE;
+}
+
 static CdcStatus
 check_together(Gathering *g)
 {
@@ -333,6 +355,8 @@ check_together(Gathering *g)
 		status = require(g, "sink", "URI");
 	if (status == CDC_OK && options->command == CMD_STREAM)
 		status = refuse_both(g, "endpos", "until");
+	if (status == CDC_OK)
+		status = read_on_error(g);
 	if (status == CDC_OK)
 		status = refuse_both(g, "quiet", "verbose");
 	if (status == CDC_OK && options->command == CMD_STREAM && options->failover &&
@@ -466,6 +490,7 @@ options_free(CdcOptions *options)
 	free(options->slot);
 	free(options->sink);
 	free(options->sink_table);
+	free(options->on_error);
 	for (int i = 0; i < options->num_plugin_options; i++)
 	{
 		free(options->plugin_options[i].name);

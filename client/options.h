@@ -57,8 +57,11 @@ typedef struct CdcOptions
 	PluginOption *plugin_options; /* in the order given; framing and protocol_version are ours */
 	int num_plugin_options;
 
-	uint64_t endpos;          /* LSN, 0: none */
-	bool until_now;           /* --until=now: endpos is the server's WAL end at start */
+	uint64_t endpos;         /* LSN, 0: none */
+	bool until_now;          /* --until=now: endpos is the server's WAL end at start */
+	char *on_error;          /* --on-error */
+	const char *dead_letter; /* the URI in on_error; NULL: stop */
+
 	bool require_position;    /* refuse a sink without a position */
 	bool accept_gap;          /* --accept=gap */
 	bool accept_divergence;   /* --accept=divergence */

@@ -40,7 +40,7 @@ typedef struct Source
 {
 	char system_identifier[24]; /* decimal text of a uint64 */
 	char database[256];
-	char slot[64];
+	char slot[80]; /* room behind a slot's name, for what is not the slot's own position */
 	char
 		name[256]; /* what records call it (option source): no part of what identifies the stream */
 } Source;

@@ -18,6 +18,7 @@
 
 #include "clock.h"
 #include "delivery.h"
+#include "divert.h"
 #include "log.h"
 #include "wal_message.h"
 
@@ -199,7 +200,9 @@ show_progress(Pump *pump, int64_t now)
 {
 	Session *session = pump->session;
 	const Position *durable = &session->progress.durable;
-	LogProgress progress = {.records = session->state->records, .bytes = session->state->bytes};
+	LogProgress progress = {.records = session->state->records,
+							.bytes = session->state->bytes,
+							.dead_letters = session->state->dead_letters_written};
 
 	if (!session->state->options->progress || now - pump->last_progress < PROGRESS_INTERVAL)
 		return;
@@ -240,6 +243,22 @@ ask_server(Pump *pump, int64_t now)
 	pump->session->feedback.ask_for_reply = true;
 }
 
+/*
+ * CDC_REFUSED: a record is to be diverted when it comes again.	 A sink that refuses the same one again,
+ * which it was not given, has failed.
+ */
+static CdcStatus
+poll_sink(Session *session, int64_t now, CdcError *err)
+{
+	Sink *sink = session->state->sink;
+	CdcStatus status =
+		session_sink_status(session, sink->base.ops->poll(sink, now, &session->progress, err));
+
+	if (status == CDC_REFUSED && !divert_remember(session, &session->progress.refused, err))
+		return CDC_RETRY;
+	return status;
+}
+
 /* The sink's and the server's turn. */
 static CdcStatus
 take_turn(Pump *pump, int64_t now, CdcError *err)
@@ -256,7 +275,7 @@ take_turn(Pump *pump, int64_t now, CdcError *err)
 	if (status == CDC_OK && pump->stopping)
 		status = session_sink_status(session, ops->flush(state->sink, err));
 	if (status == CDC_OK)
-		status = session_sink_status(session, ops->poll(state->sink, now, &session->progress, err));
+		status = poll_sink(session, now, err);
 	if (status != CDC_OK)
 		return status;
 	if (session->progress.closed)
@@ -343,7 +362,9 @@ check_stopped(Pump *pump, int64_t now, bool *stopped, CdcError *err)
 static CdcStatus
 move_records(Pump *pump, int64_t now, bool *moved, CdcError *err)
 {
-	uint64_t before = pump->session->state->records;
+	const StreamState *state = pump->session->state;
+	uint64_t before = state->records;
+	uint64_t letters_before = state->dead_letters_written;
 	CdcStatus status;
 
 	*moved = false;
@@ -354,7 +375,13 @@ move_records(Pump *pump, int64_t now, bool *moved, CdcError *err)
 	else
 	{
 		status = delivery_continue(&pump->delivery, err);
-		*moved = pump->delivery.message == NULL || pump->session->state->records != before;
+		*moved = pump->delivery.message == NULL || state->records != before;
+	}
+	if (state->dead_letters_written != letters_before)
+	{
+		/* writing one took its time, in which nothing was read */
+		*moved = true;
+		pump->last_received = clock_now();
 	}
 	/* What comes next begins behind the end of what came whole, so no keepalive need say so. */
 	if (status == CDC_OK && !pump->delivery.in_transaction &&

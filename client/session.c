@@ -504,6 +504,7 @@ session_close(Session *session)
 	if (session->sink_open)
 		state->sink->base.ops->close(state->sink);
 	session->sink_open = false;
+	dead_letters_close(state->dead_letters);
 	PQfinish(session->conn);
 	session->conn = NULL;
 	frame_reader_reset(&session->reader);

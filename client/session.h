@@ -13,6 +13,7 @@
 
 #include <libpq-fe.h>
 
+#include "dead_letter.h"
 #include "error.h"
 #include "feedback.h"
 #include "frame.h"
@@ -23,6 +24,15 @@
 #include "sink.h"
 #include "slot.h"
 #include "timeline.h"
+
+/* A record that the sink can never take; of ids only the last one is kept, since they rise. */
+typedef struct Refusal
+{
+	bool known;
+	RecordId id;
+	uint32_t incarnation;
+	CdcError answer;
+} Refusal;
 
 /* What lasts over sessions; stream.c's. */
 typedef struct StreamState
@@ -36,6 +46,11 @@ typedef struct StreamState
 	uint64_t records;      /* delivered since the start */
 	uint64_t bytes;
 	RecordId handed_over; /* the furthest record that any session gave to the sink */
+
+	Refusal refusal;
+	DeadLetters *dead_letters; /* NULL: --on-error=stop */
+	uint64_t dead_letters_written;
+	int64_t dead_letter_logged; /* clock.h; 0: never */
 } StreamState;
 
 typedef struct Session

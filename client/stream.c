@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -96,6 +97,16 @@ pause_for(const Stream *stream, int64_t pause)
 		poll(NULL, 0, clock_timeout_ms(clock_now(), deadline, 200));
 }
 
+static void
+log_refused(const Stream *stream)
+{
+	const Refusal *refusal = &stream->state.refusal;
+	char lsn[LSN_TEXT_SIZE];
+
+	log_line(LOG_DEBUG, "the sink refused record %s seq %" PRIu64 ": beginning anew before it: %s",
+			 lsn_format(lsn, refusal->id.commit_lsn), refusal->id.seq, refusal->answer.message);
+}
+
 /* Whether to go on after a failure; *exit_code is set where not. */
 static bool
 try_again(Stream *stream, CdcStatus status, const CdcError *err, int *exit_code)
@@ -104,6 +115,15 @@ try_again(Stream *stream, CdcStatus status, const CdcError *err, int *exit_code)
 	int64_t pause;
 	bool held = strcmp(err->sqlstate, SLOT_HELD) == 0;
 
+	if (status == CDC_REFUSED && *stream->state.interrupted == 0)
+	{
+		/* no failure: the record comes again, and then goes another way */
+		log_refused(stream);
+		note_progress(stream, now);
+		return true;
+	}
+	if (status == CDC_REFUSED)
+		status = CDC_RETRY;
 	*exit_code = (int) status;
 	if (status != CDC_RETRY)
 	{
@@ -144,9 +164,13 @@ log_end(const Stream *stream)
 		[PUMP_CLOSED] = "whoever read from the standard output has gone",
 	};
 	char lsn[LSN_TEXT_SIZE];
+	char dead[48] = "";
 
-	log_line(LOG_INFO, "%s: %" PRIu64 " records, %" PRIu64 " bytes delivered, confirmed up to %s",
-			 reasons[stream->end], stream->state.records, stream->state.bytes,
+	if (stream->state.dead_letters != NULL)
+		snprintf(dead, sizeof(dead), ", %" PRIu64 " dead letters",
+				 stream->state.dead_letters_written);
+	log_line(LOG_INFO, "%s: %" PRIu64 " records, %" PRIu64 " bytes delivered%s, confirmed up to %s",
+			 reasons[stream->end], stream->state.records, stream->state.bytes, dead,
 			 lsn_format(lsn, stream->session.progress.durable.confirmed));
 }
 
@@ -210,12 +234,17 @@ stream_main(const CdcOptions *options, const volatile int *interrupted)
 	retry_start(&stream.retry, options->retry_for,
 				(uint64_t) clock_timestamp() ^ ((uint64_t) getpid() << 32));
 	status = sink_create(&stream.state.sink, &config, &err);
-	if (status != CDC_OK)
+	if (status == CDC_OK && options->dead_letter != NULL)
+		status = dead_letters_create(&stream.state.dead_letters, options, session_tick,
+									 &stream.session, &err);
+	if (status == CDC_OK)
+		exit_code = run_sessions(&stream);
+	else
 	{
+		exit_code = (int) status;
 		log_error(LOG_ERROR, &err);
-		return (int) status;
 	}
-	exit_code = run_sessions(&stream);
+	dead_letters_destroy(stream.state.dead_letters);
 	sink_destroy(stream.state.sink);
 	return exit_code;
 }

@@ -91,6 +91,7 @@ test_defaults(void **state)
 	assert_int_equal(options.receive_timeout, 60000000);
 	assert_int_equal(options.status_interval, 10000000);
 	assert_int_equal(options.commit_interval, -1);
+	assert_null(options.dead_letter);
 	assert_int_equal(options.max_in_flight, 16 << 20);
 	assert_int_equal(options.progress_interval, 10000000);
 	assert_true(options.progress);
@@ -123,9 +124,11 @@ test_every_field_is_reachable(void **state)
 	assert_true(options.log_json && options.verbose && !options.quiet && !options.progress);
 	assert_int_equal(options.progress_interval, 60000000);
 
-	assert_int_equal(
-		read_options(ARGS("stream", "-S", "s", "--sink=-", "--until", "now", "-q"), NO_ENV),
-		CDC_OK);
+	assert_int_equal(read_options(ARGS("stream", "-S", "s", "--sink=-", "--until", "now", "-q",
+									   "--on-error=dead-letter:file:///d", "--sink-table=t"),
+								  NO_ENV),
+					 CDC_OK);
+	assert_string_equal(options.dead_letter, "file:///d");
 	assert_true(options.until_now && options.quiet);
 	assert_int_equal(read_options(ARGS("slot", "create", "-S", "s", "--if-not-exists"), NO_ENV),
 					 CDC_OK);
@@ -418,6 +421,24 @@ test_values(void **state)
 	assert_int_equal(options_parse_lsn("", "x", &lsn, &err), CDC_USAGE);
 }
 
+static void
+test_on_error(void **state)
+{
+	static const char *const bad[] = {
+		"--on-error=skip", "--on-error=dead-letter",
+		"--on-error=dead-letter:", "--on-error=dead-letters:file:///x"};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		check_refused(ARGS("stream", "--slot=s", "--sink=-", bad[i]), NO_ENV, "--on-error: \"",
+					  "neither stop nor dead-letter:URI", "--on-error=dead-letter:file:///");
+	check_refused(ARGS("stream", "--slot=s", "--sink=-", "--on-error=http://u:secret@h/"), NO_ENV,
+				  "\"(a connection string, not shown)\" is neither", "", "");
+	assert_int_equal(
+		read_options(ARGS("stream", "--slot=s", "--sink=-", "--on-error=stop"), NO_ENV), CDC_OK);
+	assert_null(options.dead_letter);
+}
+
 /* The table's own rules: each entry can be stored, documented and told from the others. */
 static void
 test_table(void **state)
@@ -491,6 +512,7 @@ main(void)
 		cmocka_unit_test_teardown(test_bad_values, teardown),
 		cmocka_unit_test_teardown(test_password_warning, teardown),
 		cmocka_unit_test_teardown(test_values, teardown),
+		cmocka_unit_test_teardown(test_on_error, teardown),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_help),
 	};
