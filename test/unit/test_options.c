@@ -424,9 +424,8 @@ test_values(void **state)
 static void
 test_on_error(void **state)
 {
-	static const char *const bad[] = {
-		"--on-error=skip", "--on-error=dead-letter",
-		"--on-error=dead-letter:", "--on-error=dead-letters:file:///x"};
+	static char *bad[] = {"--on-error=skip", "--on-error=dead-letter",
+						  "--on-error=dead-letter:", "--on-error=dead-letters:file:///x"};
 
 	(void) state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
