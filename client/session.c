@@ -21,6 +21,7 @@
 #include "log.h"
 #include "pgwait.h"
 #include "selection.h"
+#include "source_name.h"
 #include "wal_message.h"
 
 /* How long the server may take to end CopyBoth; a large transaction under way can keep it busy. */
@@ -117,18 +118,6 @@ read_history(Session *session, CdcError *err)
 	return status;
 }
 
-/* What the plugin calls the source, unless the pipeline has an option of its own for it. */
-static const char *
-source_name(const Session *session)
-{
-	const CdcOptions *options = session->state->options;
-
-	for (int i = 0; i < options->num_plugin_options; i++)
-		if (strcmp(options->plugin_options[i].name, "source") == 0)
-			return options->plugin_options[i].value;
-	return session->identity.database;
-}
-
 /* Who the server is, and what it can tell only before CopyBoth. */
 static CdcStatus
 learn_server(Session *session, CdcError *err)
@@ -157,7 +146,6 @@ learn_server(Session *session, CdcError *err)
 	snprintf(session->source.database, sizeof(session->source.database), "%s",
 			 session->identity.database);
 	snprintf(session->source.slot, sizeof(session->source.slot), "%s", options->slot);
-	snprintf(session->source.name, sizeof(session->source.name), "%s", source_name(session));
 	return CDC_OK;
 }
 
@@ -341,6 +329,9 @@ read_acquired_slot(Session *session, CdcError *err)
 						   text, sizeof(text), err);
 	if (status == CDC_OK && !lsn_parse(text, &session->flush_lsn))
 		status = cdc_error(err, CDC_RETRY, "the server says that its WAL ends at \"%s\"", text);
+	if (status == CDC_OK)
+		status = source_name_read(sql, options, session->identity.database, session->source.name,
+								  sizeof(session->source.name), err);
 	/* later it may be dropped, which the plugin tells: what was selected is still in the WAL */
 	if (status == CDC_OK && !session->state->selection_known)
 		status = selection_check(sql, options, err);
@@ -411,13 +402,15 @@ resume(Session *session, CdcError *err)
 static void
 log_opened(const Session *session)
 {
-	const CdcOptions *options = session->state->options;
+	const Source *source = &session->source;
+	bool named = strcmp(source->name, source->database) != 0;
 	char lsn[LSN_TEXT_SIZE];
 
 	log_line(LOG_INFO,
-			 "streaming slot \"%s\" of database \"%s\" from %s to sink \"%s\" (PostgreSQL %d.%d, "
-			 "timeline %" PRIu32 "%s)",
-			 options->slot, session->identity.database, lsn_format(lsn, session->start.confirmed),
+			 "streaming slot \"%s\" of database \"%s\"%s%s%s from %s to sink \"%s\" (PostgreSQL "
+			 "%d.%d, timeline %" PRIu32 "%s)",
+			 source->slot, source->database, named ? ", source \"" : "", named ? source->name : "",
+			 named ? "\"," : "", lsn_format(lsn, session->start.confirmed),
 			 session->state->sink->base.ops->name, session->identity.version / 10000,
 			 session->identity.version % 10000, session->identity.timeline,
 			 session->in_recovery ? ", standby" : "");
