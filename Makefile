@@ -11,6 +11,7 @@
 MODULE_big = cdc_decoder
 OBJS = \
 	plugin/cdc_decoder.o \
+	plugin/cdc_drop_guard.o \
 	plugin/cdc_encoding.o \
 	plugin/cdc_enum.o \
 	plugin/cdc_expression.o \
@@ -19,6 +20,11 @@ OBJS = \
 	plugin/cdc_json.o \
 	plugin/cdc_json_time.o \
 	plugin/cdc_jsonb.o \
+	plugin/cdc_lookup.o \
+	plugin/cdc_lookup_cache.o \
+	plugin/cdc_lookup_feed.o \
+	plugin/cdc_lookup_key.o \
+	plugin/cdc_lookup_read.o \
 	plugin/cdc_mask.o \
 	plugin/cdc_numeric.o \
 	plugin/cdc_options.o \

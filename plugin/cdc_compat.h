@@ -99,6 +99,17 @@ cdc_expand_virtual_columns(Relation relation, Node *expression)
 #define CDC_HAVE_VIRTUAL_COLUMNS 1
 #endif
 
+/* 18: not every column is. */
+static inline bool
+cdc_column_is_stored(Form_pg_attribute attr)
+{
+#if PG_VERSION_NUM >= 180000
+	return attr->attgenerated != ATTRIBUTE_GENERATED_VIRTUAL;
+#else
+	return true;
+#endif
+}
+
 /*
  * The timeline of the WAL that is being read: of the page that holds the record at hand, as
  * XLogReadDetermineTimeline() (access/transam/xlogutils.c) found it, so it follows a promotion.

@@ -35,6 +35,7 @@ typedef struct CdcDecoder
 	CdcSettings settings;
 	CdcOutput output;
 	CdcRecorder recorder;
+	CdcLookups *lookups;
 	CdcRelationCache *relations;
 	CdcTransaction transaction;
 	uint64 configured;           /* generation of relations that configuration is of */
@@ -92,9 +93,10 @@ prepare(LogicalDecodingContext *ctx)
 	decoder->output.target = ctx;
 	decoder->output.options = &decoder->options;
 	decoder->output.writer.encoding = &decoder->encoding;
-	cdc_recorder_init(&decoder->recorder, &decoder->output, &decoder->settings);
+	decoder->lookups = cdc_lookups_create(ctx->context, ctx);
+	cdc_recorder_init(&decoder->recorder, &decoder->output, &decoder->settings, decoder->lookups);
 	decoder->relations = cdc_relation_cache_create(ctx->context, ctx->reader, &decoder->encoding,
-												   &decoder->settings);
+												   &decoder->settings, decoder->lookups);
 	decoder->publications = cdc_publications_create(ctx->context);
 	decoder->configuration =
 		AllocSetContextCreate(ctx->context, "cdc_decoder configuration", ALLOCSET_SMALL_SIZES);
@@ -220,6 +222,7 @@ begin_transaction(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 
 	prepare(ctx);
 	cdc_relation_cache_begin(decoder->relations, txn->base_snapshot_lsn);
+	cdc_lookups_begin(decoder->lookups, txn);
 	if (unlikely(decoder->stale || decoder->selects_nothing))
 		configure(ctx);
 	decoder->transaction.commit_lsn = txn->final_lsn;
@@ -259,7 +262,10 @@ decode_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relat
 	decoder->seq++; /* first of all: selection must not renumber */
 	/* while a pipeline is dropped and made again there is none, but nothing to send either */
 	if (unlikely(cdc_relation_is_own(relation)))
+	{
+		cdc_lookups_note_change(decoder->lookups, relation, txn->xid, before, after);
 		return;
+	}
 	ensure_configured(ctx);
 	if (decoder->selects_nothing || !origin_is_selected(decoder, change->origin_id))
 		return;
@@ -310,7 +316,10 @@ decode_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelatio
 
 		decoder->seq++;
 		if (cdc_relation_is_own(relations[i]))
+		{
+			cdc_lookups_note_change(decoder->lookups, relations[i], txn->xid, NULL, NULL);
 			continue;
+		}
 		ensure_configured(ctx);
 		if (decoder->selects_nothing || !origin_is_selected(decoder, change->origin_id))
 			continue;

@@ -17,6 +17,7 @@ typedef enum CdcRuleKind
 	CDC_RULE_COLUMN, /* member <- expression */
 	CDC_RULE_DROP,   /* member: a column that is left out */
 	CDC_RULE_RENAME, /* member: a column, definition: the member it becomes */
+	CDC_RULE_LOOKUP, /* member <- value of a row looked up; definition: shadow,column,by-column,... */
 	CDC_RULE_KEY,    /* definition: columns of the record's key, as a list of identifiers */
 	CDC_RULE_TARGET, /* definition: template of the name that sinks send to */
 	CDC_RULE_DELETE, /* definition: full or key */

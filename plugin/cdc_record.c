@@ -30,13 +30,15 @@ static const char change_ops[CDC_NUM_CHANGE_KINDS] = {
 };
 
 void
-cdc_recorder_init(CdcRecorder *recorder, CdcOutput *output, CdcSettings *settings)
+cdc_recorder_init(CdcRecorder *recorder, CdcOutput *output, CdcSettings *settings,
+				  CdcLookups *lookups)
 {
 	memset(recorder, 0, sizeof(*recorder));
 	recorder->options = output->options;
 	recorder->output = output;
 	recorder->rows.options = output->options;
 	recorder->rows.settings = settings;
+	recorder->rows.lookups = lookups;
 	recorder->rows.context = CurrentMemoryContext;
 }
 
@@ -395,7 +397,7 @@ cdc_record_change(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relati
 		.frame = {
 			.kind = CDC_FRAME_RECORD, .op = change_ops[kind], .seq = seq, .relation = relation}};
 
-	if (unlikely(relation->has_expressions))
+	if (unlikely(relation->is_computed))
 		cdc_rows_compute(&recorder->rows, relation, recorder->transaction->commit_lsn, seq);
 	cdc_output_start_record(output, &change.frame);
 	put_change(recorder, &change, false);

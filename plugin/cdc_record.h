@@ -25,7 +25,8 @@ typedef struct CdcRecorder
  * Prepares a recorder; allocates in CurrentMemoryContext, which must outlive it.	 output must be
  * complete but for its transaction.
  */
-extern void cdc_recorder_init(CdcRecorder *recorder, CdcOutput *output, CdcSettings *settings);
+extern void cdc_recorder_init(CdcRecorder *recorder, CdcOutput *output, CdcSettings *settings,
+							  CdcLookups *lookups);
 
 /* How records open that belong to no relation, from now on; in CurrentMemoryContext. */
 extern void cdc_recorder_configure(CdcRecorder *recorder, const char *source, const char *metadata);

@@ -148,7 +148,7 @@ cache_clear(CdcRelationCache *cache)
 
 CdcRelationCache *
 cdc_relation_cache_create(MemoryContext parent, const XLogReaderState *reader,
-						  CdcEncoding *encoding, CdcSettings *settings)
+						  CdcEncoding *encoding, CdcSettings *settings, CdcLookups *lookups)
 {
 	CdcRelationCache *cache = MemoryContextAllocZero(parent, sizeof(CdcRelationCache));
 	MemoryContextCallback *callback = MemoryContextAllocZero(parent, sizeof(*callback));
@@ -157,6 +157,7 @@ cdc_relation_cache_create(MemoryContext parent, const XLogReaderState *reader,
 	cache->reader = reader;
 	cache->builder.encoding = encoding;
 	cache->builder.settings = settings;
+	cache->builder.lookups = lookups;
 	cache->generation = 1; /* 0 is never */
 	callback->func = forget_live_cache;
 	callback->arg = cache;

@@ -11,14 +11,15 @@
 
 #include "cdc_expression.h"
 #include "cdc_head.h"
+#include "cdc_lookup.h"
 #include "cdc_options.h"
 #include "cdc_pipeline.h"
 #include "cdc_publication.h"
 #include "cdc_value.h"
 
 /*
- * A member of before and after: a column as it is, or the value of an expression.	Both have a place in
- * a row's values: columns by attnum, expressions behind them.
+ * A member of before and after: a column as it is, the value of an expression, or one that was looked up.
+ * All have a place in a row's values: columns by attnum, the others behind them.
  */
 typedef struct CdcColumn
 {
@@ -30,6 +31,8 @@ typedef struct CdcColumn
 	bool omitted; /* left out of the record being written, for its size */
 	CdcType type;
 	CdcExpression *expression; /* NULL: the column's own value */
+	int lookup;                /* of the relation's lookups; -1: none */
+	AttrNumber lookup_attnum;  /* of the value in the row looked up */
 	bool
 		must_not_fail; /* an error in the expression is an ERROR, else null and said in the record */
 } CdcColumn;
@@ -49,16 +52,18 @@ typedef struct CdcRelation
 	CdcExpression *filters[CDC_TRUNCATE]; /* rows of which it is not true are not; NULL: all are */
 	char identity;                        /* pg_class.relreplident */
 	int natts;
-	int nvalues; /* natts and one for each expression */
+	int nvalues; /* natts, and one for each expression and member looked up */
 	int nvarlenas;
 	CdcVarlena *varlenas;
 	int ncolumns;
 	CdcColumn
 		*columns; /* members: the table's order, then those that are not named like a column */
 	int nkeys;
-	CdcColumn **keys;     /* those of the record's key, if all of them are there */
-	bool has_expressions; /* among the columns */
-	char *schema;         /* UTF-8, as in relation frames */
+	CdcColumn **keys; /* those of the record's key, if all of them are there */
+	bool is_computed; /* some columns are expressions or looked up */
+	int nlookups;
+	CdcLookupUse *lookups;
+	char *schema; /* UTF-8, as in relation frames */
 	char *table;
 	char *target; /* "": named by the sink */
 	CdcHead heads[CDC_NUM_CHANGE_KINDS];
@@ -77,13 +82,14 @@ typedef struct CdcRelationCache CdcRelationCache;
 
 /*
  * A cache below parent, which is deleted with it.	reader is that of the WAL being decoded, NULL where
- * the catalogs' present state is looked at; it, encoding and settings must outlive the cache.  One cache is
+ * the catalogs' present state is looked at; it, encoding, settings and lookups must outlive the cache.  One cache is
  * live per process; the last one made is the one that hears of invalidations, and parent's end
  * unregisters it.
  */
 extern CdcRelationCache *cdc_relation_cache_create(MemoryContext parent,
 												   const XLogReaderState *reader,
-												   CdcEncoding *encoding, CdcSettings *settings);
+												   CdcEncoding *encoding, CdcSettings *settings,
+												   CdcLookups *lookups);
 
 /* A transaction is about to be decoded whose first snapshot was made at this place. */
 extern void cdc_relation_cache_begin(CdcRelationCache *cache, XLogRecPtr snapshot_lsn);

@@ -10,6 +10,7 @@
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -198,6 +199,7 @@ add_column(Build *build, const char *member)
 	CdcColumn *column = &build->built->columns[build->built->ncolumns++];
 
 	column->label = cdc_make_label(member, build->types.encoding, &column->label_len);
+	column->lookup = -1;
 	return column;
 }
 
@@ -209,7 +211,7 @@ set_expression(Build *build, CdcColumn *column, CdcExpression *expression, Oid t
 	column->index = build->built->nvalues++;
 	column->logged = cdc_expression_inputs_within(expression, build->logged);
 	cdc_type_build(&column->type, type, &build->types);
-	build->built->has_expressions = true;
+	build->built->is_computed = true;
 }
 
 static void
@@ -255,6 +257,92 @@ build_column(Build *build, Form_pg_attribute attr)
 	column->index = index;
 	column->logged = bms_is_member(index, build->logged);
 	cdc_type_build(&column->type, attr->atttypid, &build->types);
+}
+
+static bool
+equal_names(const List *a, const List *b)
+{
+	if (list_length(a) != list_length(b))
+		return false;
+	for (int i = 0; i < list_length(a); i++)
+	{
+		if (strcmp(list_nth(a, i), list_nth(b, i)) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* The columns that a relation looks up by, as the row's values have them. */
+static CdcLookupUse *
+build_lookup_use(Build *build, const char *shadow, List *names)
+{
+	CdcLookupUse *use = &build->built->lookups[build->built->nlookups++];
+	ListCell *cell;
+
+	use->lookup = cdc_lookup_get(build->builder->lookups, shadow, list_length(names),
+								 &build->builder->related);
+	use->shadow = pstrdup(shadow);
+	use->names = names;
+	use->nkeys = 0;
+	use->keys = palloc0(sizeof(CdcLookupKey) * list_length(names));
+	use->logged = true;
+	foreach (cell, names)
+	{
+		AttrNumber attnum = get_attnum(RelationGetRelid(build->published), lfirst(cell));
+		int index;
+
+		if (attnum <= 0)
+			ereport(
+				ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
+				errmsg("column \"%s\" of relation \"%s\" does not exist", (char *) lfirst(cell),
+					   RelationGetRelationName(build->published)),
+				errdetail("A rule looks up by it."),
+				errhint("Remove the rule with cdc.remove_rule() before the column is dropped or "
+						"renamed, in the same transaction."));
+		index = (build->map ? build->map->attnums[attnum - 1] : attnum) - 1;
+		if (use->lookup)
+			cdc_lookup_set_key(
+				use->lookup, &use->keys[use->nkeys], use->nkeys, index,
+				TupleDescAttr(RelationGetDescr(build->published), attnum - 1)->atttypid);
+		use->keys[use->nkeys++].index = index;
+		use->logged = use->logged && bms_is_member(index, build->logged);
+	}
+	return use;
+}
+
+/* The member gets a value of the row that is looked up: definition is shadow,column,by-column,... */
+static void
+set_lookup(Build *build, CdcColumn *column, const CdcRule *rule)
+{
+	RuleContext argument = {build, rule};
+	ErrorContextCallback context = {error_context_stack, rule_error_context, &argument};
+	CdcRelation *built = build->built;
+	Oid type = TEXTOID; /* where there is none, all that is written is null */
+	List *names;
+	const char *shadow;
+	const char *value;
+
+	error_context_stack = &context;
+	if (!SplitIdentifierString(pstrdup(rule->definition), ',', &names) || list_length(names) < 3)
+		elog(ERROR, "invalid definition of a lookup: \"%s\"", rule->definition);
+	shadow = linitial(names);
+	value = lsecond(names);
+	names = list_copy_tail(names, 2);
+	column->lookup = 0;
+	while (column->lookup < built->nlookups &&
+		   !(strcmp(built->lookups[column->lookup].shadow, shadow) == 0 &&
+			 equal_names(built->lookups[column->lookup].names, names)))
+		column->lookup++;
+	if (column->lookup == built->nlookups)
+		build_lookup_use(build, shadow, names);
+	if (built->lookups[column->lookup].lookup)
+		column->lookup_attnum =
+			cdc_lookup_column(built->lookups[column->lookup].lookup, value, &type);
+	column->index = built->nvalues++;
+	column->logged = built->lookups[column->lookup].logged;
+	cdc_type_build(&column->type, type, &build->types);
+	built->is_computed = true;
+	error_context_stack = context.previous;
 }
 
 /* Is it the name of a column, which was then built in the column's place? */
@@ -306,6 +394,7 @@ build_columns(Build *build, CdcColumn **by_attnum)
 
 	build->built->columns =
 		palloc0(sizeof(CdcColumn) * Max(desc->natts + list_length(build->rules), 1));
+	build->built->lookups = palloc(sizeof(CdcLookupUse) * Max(list_length(build->rules), 1));
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute attr = TupleDescAttr(desc, i);
@@ -321,6 +410,8 @@ build_columns(Build *build, CdcColumn **by_attnum)
 
 		if (rule->kind == CDC_RULE_COLUMN && !names_column(build, rule->member))
 			set_rule(build, add_column(build, rule->member), rule);
+		else if (rule->kind == CDC_RULE_LOOKUP)
+			set_lookup(build, add_column(build, rule->member), rule);
 	}
 }
 
@@ -486,7 +577,8 @@ cdc_relation_build(CdcRelation *built, Relation relation, CdcRelationBuilder *bu
 	built->identity = relation->rd_rel->relreplident;
 	built->natts = built->nvalues = RelationGetNumberOfAttributes(relation);
 	built->nvarlenas = built->ncolumns = built->nkeys = 0;
-	built->has_expressions = false;
+	built->is_computed = false;
+	built->nlookups = 0;
 	memset(built->filters, 0, sizeof(built->filters));
 
 	if (cdc_relation_is_own(relation))

@@ -19,6 +19,7 @@ typedef struct CdcRelationBuilder
 	CdcPublications *publications;
 	CdcEncoding *encoding;
 	CdcSettings *settings;
+	CdcLookups *lookups;
 	List *related; /* out: OIDs of other relations whose changes make the result stale */
 } CdcRelationBuilder;
 

@@ -201,39 +201,104 @@ compute_column(CdcRows *rows, const CdcRelation *relation, const CdcColumn *colu
 	return true;
 }
 
+static void
+note_failure(CdcRows *rows, const CdcRelation *relation, int index)
+{
+	if (!rows->any_failed)
+		memset(rows->failed, 0, relation->nvalues * sizeof(bool));
+	rows->any_failed = true;
+	rows->failed[index] = true;
+}
+
+static bool
+lacks_key(const CdcLookupUse *use, const CdcImage *image)
+{
+	for (int i = 0; i < use->nkeys; i++)
+	{
+		if (cdc_is_missing(image, use->keys[i].index))
+			return true;
+	}
+	return false;
+}
+
+/* Fills in the members that one lookup gives. */
+static void
+look_up(CdcRows *rows, const CdcRelation *relation, int lookup, CdcImage *image)
+{
+	const CdcLookupUse *use = &relation->lookups[lookup];
+	bool missing = lacks_key(use, image);
+	CdcLookupResult result = CDC_LOOKUP_NONE;
+	CdcLookupRow row;
+
+	if (!missing)
+		result = cdc_lookup_find(rows->lookups, use, image->values, image->nulls, &row);
+	for (int i = 0; i < relation->ncolumns; i++)
+	{
+		const CdcColumn *column = &relation->columns[i];
+
+		if (column->lookup != lookup)
+			continue;
+		image->nulls[column->index] = true;
+		if (missing)
+			image->missing[column->index] = true;
+		else if (result == CDC_LOOKUP_FAILED)
+			note_failure(rows, relation, column->index);
+		else if (result == CDC_LOOKUP_FOUND)
+		{
+			image->values[column->index] = row.values[column->lookup_attnum - 1];
+			image->nulls[column->index] = row.nulls[column->lookup_attnum - 1];
+		}
+	}
+}
+
 /* logged_only: the row holds the identity's columns only. */
+static void
+look_up_all(CdcRows *rows, const CdcRelation *relation, CdcImage *image, bool logged_only)
+{
+	for (int i = 0; i < relation->nlookups; i++)
+	{
+		if (!logged_only || relation->lookups[i].logged)
+			look_up(rows, relation, i, image);
+	}
+}
+
+/* logged_only as above. */
 static void
 compute_expressions(CdcRows *rows, const CdcRelation *relation, CdcImage *image, bool logged_only,
 					XLogRecPtr commit_lsn, uint64 seq)
 {
-	cdc_settings_pin(rows->settings);
 	for (int i = 0; i < relation->ncolumns; i++)
 	{
 		const CdcColumn *column = &relation->columns[i];
 
 		if (column->expression == NULL)
 			continue;
+		cdc_settings_pin(rows->settings);
 		image->nulls[column->index] = true;
 		if (logged_only && !column->logged)
 			continue;
 		if (image->any_missing && cdc_expression_lacks_input(column->expression, image->missing))
 			image->missing[column->index] = true;
 		else if (!compute_column(rows, relation, column, image, commit_lsn, seq))
-		{
-			if (!rows->any_failed)
-				memset(rows->failed, 0, relation->nvalues * sizeof(bool));
-			rows->any_failed = true;
-			rows->failed[column->index] = true;
-		}
+			note_failure(rows, relation, column->index);
 	}
+}
+
+static void
+compute_image(CdcRows *rows, const CdcRelation *relation, CdcImage *image, bool logged_only,
+			  XLogRecPtr commit_lsn, uint64 seq)
+{
+	look_up_all(rows, relation, image, logged_only);
+	compute_expressions(rows, relation, image, logged_only, commit_lsn, seq);
 }
 
 void
 cdc_rows_compute(CdcRows *rows, const CdcRelation *relation, XLogRecPtr commit_lsn, uint64 seq)
 {
+	cdc_lookups_trim(rows->lookups);
 	if (rows->before.present)
-		compute_expressions(rows, relation, &rows->before,
-							relation->identity != REPLICA_IDENTITY_FULL, commit_lsn, seq);
+		compute_image(rows, relation, &rows->before, relation->identity != REPLICA_IDENTITY_FULL,
+					  commit_lsn, seq);
 	if (rows->after.present)
-		compute_expressions(rows, relation, &rows->after, false, commit_lsn, seq);
+		compute_image(rows, relation, &rows->after, false, commit_lsn, seq);
 }

@@ -26,11 +26,12 @@ typedef struct CdcRows
 {
 	const CdcOptions *options;
 	CdcSettings *settings; /* pinned while expressions run */
+	CdcLookups *lookups;
 	MemoryContext context; /* of the arrays */
 	int nvalues;
 	CdcImage before;
 	CdcImage after;
-	bool *failed; /* an expression raised an error */
+	bool *failed; /* an expression or a lookup raised an error */
 	bool any_failed;
 } CdcRows;
 
@@ -51,7 +52,7 @@ extern void cdc_rows_load(CdcRows *rows, const CdcRelation *relation, TupleDesc 
 extern bool cdc_rows_filter(CdcRows *rows, const CdcRelation *relation, CdcChangeKind *kind);
 
 /*
- * Evaluates the relation's expressions for the rows; values are in CurrentMemoryContext.	commit_lsn and
+ * Evaluates the relation's expressions and lookups for the rows; values are in CurrentMemoryContext.	commit_lsn and
  * seq are for the ERROR where one fails and must not.
  */
 extern void cdc_rows_compute(CdcRows *rows, const CdcRelation *relation, XLogRecPtr commit_lsn,

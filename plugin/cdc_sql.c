@@ -13,6 +13,7 @@
 #include "access/xlog.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "commands/trigger.h"
 #include "executor/tuptable.h"
@@ -20,6 +21,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -27,6 +29,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
+#include "utils/varlena.h"
 
 #include "cdc_compat.h"
 #include "cdc_pipeline.h"
@@ -42,6 +45,7 @@ CDC_SQL_FUNCTION(cdc_normalize_expression);
 CDC_SQL_FUNCTION(cdc_check_pipeline);
 CDC_SQL_FUNCTION(cdc_check_relation);
 CDC_SQL_FUNCTION(cdc_preview);
+CDC_SQL_FUNCTION(cdc_split_names);
 
 /* Trigger on the tables of pipelines and rules: those who watch them hear of it, decoders too. */
 Datum
@@ -135,6 +139,24 @@ cdc_normalize_expression(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(result);
 }
 
+/* A list of identifiers, quoted where they need it, as an array. */
+Datum
+cdc_split_names(PG_FUNCTION_ARGS)
+{
+	List *names;
+	Datum *elements;
+	int count = 0;
+	ListCell *cell;
+
+	if (!SplitIdentifierString(text_to_cstring(PG_GETARG_TEXT_PP(0)), ',', &names))
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("not a list of identifiers: %s", text_to_cstring(PG_GETARG_TEXT_PP(0))));
+	elements = palloc(sizeof(Datum) * Max(list_length(names), 1));
+	foreach (cell, names)
+		elements[count++] = CStringGetTextDatum(lfirst(cell));
+	PG_RETURN_ARRAYTYPE_P(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
 /* What decoding needs, but for a consumer: records go where ops puts them. */
 typedef struct Session
 {
@@ -188,6 +210,7 @@ start_session(const char *pipeline_name)
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	Session *session = palloc0(sizeof(Session));
 	CdcPublications *publications;
+	CdcLookups *lookups;
 	CdcPipeline *pipeline;
 	Oid tables[2];
 
@@ -210,10 +233,11 @@ start_session(const char *pipeline_name)
 	session->output.target = session;
 	session->output.options = &session->options;
 	session->output.writer.encoding = &session->encoding;
-	cdc_recorder_init(&session->recorder, &session->output, &session->settings);
+	lookups = cdc_lookups_create(context, NULL);
+	cdc_recorder_init(&session->recorder, &session->output, &session->settings, lookups);
 	cdc_recorder_configure(&session->recorder, session->options.source, pipeline->metadata);
 	session->relations =
-		cdc_relation_cache_create(context, NULL, &session->encoding, &session->settings);
+		cdc_relation_cache_create(context, NULL, &session->encoding, &session->settings, lookups);
 	/* a preview shows what a table's rows would look like, whatever is published now */
 	publications = cdc_publications_create(context);
 	cdc_relation_cache_configure(session->relations, &session->options, session->options.source,
@@ -257,6 +281,19 @@ check_members_differ(const CdcRelation *relation)
 	}
 }
 
+static void
+check_lookups(const CdcRelation *relation)
+{
+	for (int i = 0; i < relation->nlookups; i++)
+	{
+		if (relation->lookups[i].lookup == NULL)
+			ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE),
+					errmsg("lookup table cdc.\"%s\" does not exist", relation->lookups[i].shadow),
+					errhint("Remove the rule with cdc.remove_rule(), and make it again with "
+							"cdc.add_lookup()."));
+	}
+}
+
 /* A key that was asked for must be one that every record can have. */
 static void
 check_key(const CdcPipeline *pipeline, const CdcRelation *known, Oid relid)
@@ -289,6 +326,7 @@ cdc_check_relation(PG_FUNCTION_ARGS)
 	const CdcRelation *known = cdc_relation_get(session->relations, relation);
 
 	check_members_differ(known);
+	check_lookups(known);
 	check_key(cdc_pipeline_read(NameStr(*PG_GETARG_NAME(0)), tables), known, relid);
 	table_close(relation, AccessShareLock);
 	end_session(session);

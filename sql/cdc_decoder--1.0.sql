@@ -25,7 +25,7 @@ ALTER TABLE @extschema@.pipeline
 CREATE TABLE @extschema@.rule (
 	pipeline name NOT NULL,
 	relation regclass NOT NULL,
-	kind text NOT NULL CHECK (kind IN ('column', 'drop', 'rename', 'key', 'target', 'delete')),
+	kind text NOT NULL CHECK (kind IN ('column', 'drop', 'rename', 'lookup', 'key', 'target', 'delete')),
 	member text NOT NULL,
 	definition text NOT NULL,
 	replaces boolean NOT NULL, -- the member was a column of the table when the rule was made
@@ -39,6 +39,18 @@ ALTER TABLE @extschema@.rule
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.pipeline', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.rule', '');
 
+-- The shadows of tables that are looked up in (cdc_lookup_feed.c): cdc.lookup_1, ...  They are no members of
+-- the extension, so that a dump has them with their rows.  Which columns of the reference they hold is
+-- what their trigger on it says.
+CREATE TABLE @extschema@.lookup (
+	shadow regclass PRIMARY KEY,
+	reference regclass NOT NULL,
+	keys integer NOT NULL,	-- so many of its first columns are the key
+	released_by xid8,		-- the transaction that removed its last rule, and its triggers
+	released_at pg_lsn		-- a place in the WAL after that transaction
+) WITH (user_catalog_table = true); -- not for decoding, but so that it is no part of what is captured
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.lookup', '');
+
 -- Running decoders hear of a change where its transaction committed, by an invalidation in the WAL.
 CREATE FUNCTION @extschema@.rules_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'cdc_rules_changed';
@@ -46,6 +58,16 @@ CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschem
 	FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.rules_changed();
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.rule
 	FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.rules_changed();
+
+-- Shadows of tables that are looked up in follow their references by this.
+CREATE FUNCTION @extschema@.lookup_feed() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'cdc_lookup_feed';
+
+-- What slots still need is not dropped.
+CREATE FUNCTION @extschema@.refuse_drop() RETURNS event_trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'cdc_refuse_drop';
+CREATE EVENT TRIGGER cdc_refuse_drop ON ddl_command_start WHEN TAG IN ('DROP EXTENSION', 'DROP SCHEMA', 'DROP TABLE')
+	EXECUTE FUNCTION @extschema@.refuse_drop();
 
 -- Masks for expressions
 CREATE FUNCTION @extschema@.mask_hash(value text, salt text) RETURNS text
@@ -77,6 +99,13 @@ CREATE FUNCTION @extschema@.check_pipeline(pipeline name) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cdc_check_pipeline';
 CREATE FUNCTION @extschema@.check_relation(pipeline name, relation regclass) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cdc_check_relation';
+CREATE FUNCTION @extschema@.split_names(names text) RETURNS text[]
+	LANGUAGE c STRICT IMMUTABLE AS 'MODULE_PATHNAME', 'cdc_split_names';
+CREATE FUNCTION @extschema@.can_be_referenced(reference regclass, columns name[]) RETURNS boolean
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cdc_can_be_referenced';
+CREATE FUNCTION @extschema@.check_reference(relation regclass, columns name[], reference regclass,
+											reference_columns name[], wanted name[]) RETURNS void
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cdc_check_reference';
 
 CREATE FUNCTION @extschema@.require_pipeline(pipeline name) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -140,6 +169,7 @@ BEGIN
 		WHERE p.pipeline = drop_pipeline.pipeline;
 	DELETE FROM @extschema@.rule r WHERE r.pipeline = drop_pipeline.pipeline;
 	UPDATE @extschema@.pipeline p SET dropped = true WHERE p.pipeline = drop_pipeline.pipeline;
+	PERFORM @extschema@.release_lookups();
 END $$;
 
 CREATE FUNCTION @extschema@.set_metadata(pipeline name, members jsonb) RETURNS void
@@ -189,14 +219,14 @@ CREATE FUNCTION @extschema@.require_rule(kind text, member text, definition text
 DECLARE
 	size integer := octet_length(definition) + octet_length(member);
 BEGIN
-	IF kind NOT IN ('column', 'drop', 'rename', 'key', 'target', 'delete') THEN
+	IF kind NOT IN ('column', 'drop', 'rename', 'lookup', 'key', 'target', 'delete') THEN
 		RAISE EXCEPTION 'unknown kind of rule "%"', kind USING ERRCODE = 'invalid_parameter_value',
-			HINT = 'Kinds are column, drop, rename, key, target and delete.';
+			HINT = 'Kinds are column, drop, rename, lookup, key, target and delete.';
 	END IF;
 	IF kind IN ('key', 'target', 'delete') AND member <> '' THEN
 		RAISE EXCEPTION 'a rule of kind "%" has no member', kind USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	IF (kind = 'column' AND member = '') OR (kind IN ('rename', 'key', 'target') AND definition = '') THEN
+	IF (kind IN ('column', 'lookup') AND member = '') OR (kind IN ('rename', 'key', 'target') AND definition = '') THEN
 		RAISE EXCEPTION 'the % must not be empty', CASE WHEN kind IN ('key', 'target') THEN kind
 												   ELSE 'name of a member' END
 			USING ERRCODE = 'invalid_parameter_value';
@@ -297,6 +327,192 @@ CREATE FUNCTION @extschema@.set_delete(pipeline name, relation regclass, mode te
 	SELECT @extschema@.put_rule(pipeline, relation, 'delete', '', mode)
 $$;
 
+-- Lookups.  A shadow is not dropped with its last rule: older WAL is still decoded with it, and could not be
+-- at all if it were gone (cdc_drop_guard.c).  It is no longer fed, and drop_unused_lookups() drops it later.
+
+-- Columns of the reference, in the order of the shadow's.
+CREATE FUNCTION @extschema@.lookup_columns(shadow regclass) RETURNS name[]
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT array_agg(a.attname ORDER BY c.position)
+	FROM @extschema@.lookup l
+		JOIN pg_class s ON s.oid = l.shadow
+		JOIN pg_trigger t ON t.tgrelid = l.reference AND t.tgname = 'cdc_' || s.relname || '_columns'
+		CROSS JOIN unnest(t.tgattr::int2[]) WITH ORDINALITY c(attnum, position)
+		JOIN pg_attribute a ON a.attrelid = l.reference AND a.attnum = c.attnum
+	WHERE l.shadow = lookup_columns.shadow
+$$;
+
+CREATE FUNCTION @extschema@.create_shadow(reference regclass, columns name[], keys integer) RETURNS regclass
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	number integer := 1;
+	name text;
+	shadow regclass;
+BEGIN
+	WHILE to_regclass('@extschema@.lookup_' || number) IS NOT NULL LOOP
+		number := number + 1;
+	END LOOP;
+	name := 'lookup_' || number;
+	-- no row of the reference may escape both the copy and the triggers
+	IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+		RAISE EXCEPTION 'a lookup cannot be added in a transaction of isolation level %',
+				current_setting('transaction_isolation')
+			USING ERRCODE = 'invalid_transaction_state', HINT = 'Use READ COMMITTED.';
+	END IF;
+	EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', reference);
+	-- rows are kept in line as long as a page holds them
+	EXECUTE format('CREATE TABLE @extschema@.%I WITH (user_catalog_table = true, toast_tuple_target = %s) '
+				   'AS SELECT %s FROM ONLY %s WHERE (%s) IS NOT NULL', name,
+		least(8160, current_setting('block_size')::integer - 32),
+		(SELECT string_agg(format('%I AS c%s', c, n), ', ' ORDER BY n)
+		 FROM unnest(columns) WITH ORDINALITY u(c, n)),
+		reference, (SELECT string_agg(quote_ident(c), ', ' ORDER BY n)
+					FROM unnest(columns[1:keys]) WITH ORDINALITY u(c, n)));
+	EXECUTE format('ALTER TABLE @extschema@.%I ADD PRIMARY KEY (%s)', name,
+		(SELECT string_agg('c' || n, ', ' ORDER BY n) FROM generate_series(1, keys) n));
+	EXECUTE format('CREATE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s '
+				   'FOR EACH ROW EXECUTE FUNCTION @extschema@.lookup_feed(%L)',
+		'cdc_' || name || '_rows', reference, name);
+	EXECUTE format('CREATE TRIGGER %I AFTER UPDATE OF %s OR TRUNCATE ON %s '
+				   'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.lookup_feed(%L)',
+		'cdc_' || name || '_columns',
+		(SELECT string_agg(quote_ident(c), ', ' ORDER BY n) FROM unnest(columns) WITH ORDINALITY u(c, n)),
+		reference, name);
+	EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I, ENABLE ALWAYS TRIGGER %I', reference,
+		'cdc_' || name || '_rows', 'cdc_' || name || '_columns');
+	shadow := to_regclass('@extschema@.' || name);
+	INSERT INTO @extschema@.lookup VALUES (shadow, reference, keys);
+	RETURN shadow;
+END $$;
+REVOKE ALL ON FUNCTION @extschema@.create_shadow(regclass, name[], integer) FROM PUBLIC;
+
+-- Of what no rule uses any more the triggers go.
+CREATE FUNCTION @extschema@.release_lookups() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	unused record;
+BEGIN
+	FOR unused IN
+		SELECT l.shadow, l.reference, s.relname
+		FROM @extschema@.lookup l JOIN pg_class s ON s.oid = l.shadow
+		WHERE l.released_by IS NULL AND NOT EXISTS (
+			SELECT FROM @extschema@.rule r
+			WHERE r.kind = 'lookup' AND (@extschema@.split_names(r.definition))[1] = s.relname)
+		ORDER BY l.shadow
+	LOOP
+		IF EXISTS (SELECT FROM pg_class c WHERE c.oid = unused.reference) THEN
+			EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', 'cdc_' || unused.relname || '_rows',
+						   unused.reference);
+			EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', 'cdc_' || unused.relname || '_columns',
+						   unused.reference);
+		END IF;
+		UPDATE @extschema@.lookup l SET released_by = pg_current_xact_id() WHERE l.shadow = unused.shadow;
+	END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION @extschema@.release_lookups() FROM PUBLIC;
+
+-- What was released before this transaction, and all slots here have been read past, is dropped.	 The
+-- first call notes where in the WAL that is; so it may take a second one, once the slots have come by.
+CREATE FUNCTION @extschema@.drop_unused_lookups() RETURNS SETOF text
+	LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp SET cdc.drop_with_slots = on AS $$
+DECLARE
+	unused record;
+BEGIN
+	UPDATE @extschema@.lookup l SET released_at = pg_current_wal_insert_lsn()
+		WHERE l.released_at IS NULL AND l.released_by <> pg_current_xact_id();
+	FOR unused IN
+		SELECT l.shadow, l.shadow::text AS name FROM @extschema@.lookup l
+		WHERE NOT EXISTS (
+			SELECT FROM pg_replication_slots s
+			WHERE s.database = current_database() AND s.slot_type = 'logical'
+				AND (s.confirmed_flush_lsn IS NULL OR s.confirmed_flush_lsn < l.released_at))
+			AND l.released_at IS NOT NULL
+		ORDER BY l.shadow
+	LOOP
+		IF to_regclass(unused.name) IS NOT NULL THEN
+			EXECUTE 'DROP TABLE ' || unused.name;
+		END IF;
+		DELETE FROM @extschema@.lookup l WHERE l.shadow = unused.shadow;
+		RETURN NEXT unused.name;
+	END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION @extschema@.drop_unused_lookups() FROM PUBLIC;
+
+-- A shadow with just these columns, the key's first.
+CREATE FUNCTION @extschema@.require_shadow(reference regclass, reference_columns name[], wanted name[])
+	RETURNS regclass LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	columns name[] := reference_columns ||
+		ARRAY(SELECT DISTINCT w FROM unnest(wanted) w WHERE w <> ALL (reference_columns) ORDER BY 1);
+	shadow regclass;
+BEGIN
+	SELECT l.shadow INTO shadow FROM @extschema@.lookup l
+		WHERE l.reference = require_shadow.reference AND l.keys = cardinality(reference_columns)
+			AND l.released_by IS NULL AND @extschema@.lookup_columns(l.shadow) = columns
+		ORDER BY 1 LIMIT 1;
+	RETURN coalesce(shadow, @extschema@.create_shadow(reference, columns, cardinality(reference_columns)));
+END $$;
+REVOKE ALL ON FUNCTION @extschema@.require_shadow(regclass, name[], name[]) FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.add_lookup(pipeline name, relation regclass, columns name[], reference regclass,
+									   reference_columns name[], members jsonb) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	shadow regclass;
+	wanted name[];
+	shadow_columns name[];
+	member record;
+BEGIN
+	IF pipeline IS NULL OR relation IS NULL OR columns IS NULL OR reference IS NULL
+		OR reference_columns IS NULL OR members IS NULL THEN
+		RAISE EXCEPTION 'no argument of a lookup may be NULL' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF jsonb_typeof(members) <> 'object' OR members = '{}'
+		OR jsonb_path_exists(members, '$.* ? (@.type() != "string")') THEN
+		RAISE EXCEPTION 'members must be a JSON object of new members and the columns they come from: %', members
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Such as {"user_email": "email"}.';
+	END IF;
+	IF array_position(columns, NULL) IS NOT NULL OR array_position(reference_columns, NULL) IS NOT NULL
+		OR array_ndims(columns) IS DISTINCT FROM 1 OR array_ndims(reference_columns) IS DISTINCT FROM 1
+		OR cardinality(columns) <> cardinality(reference_columns)
+		OR (SELECT count(DISTINCT c) FROM unnest(reference_columns) c) <> cardinality(reference_columns) THEN
+		RAISE EXCEPTION 'columns and reference_columns must be lists of as many names, at least one, none of '
+						'them NULL and none in reference_columns twice'
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Such as {user_id} and {id}.';
+	END IF;
+	PERFORM FROM @extschema@.pipeline p WHERE p.pipeline = add_lookup.pipeline FOR UPDATE;
+	PERFORM @extschema@.require_pipeline(pipeline);
+	PERFORM @extschema@.require_owner(relation);
+	wanted := ARRAY(SELECT value FROM jsonb_each_text(members));
+	PERFORM @extschema@.check_reference(relation, columns, reference, reference_columns, wanted);
+
+	shadow := @extschema@.require_shadow(reference, reference_columns, wanted);
+	shadow_columns := @extschema@.lookup_columns(shadow);
+	FOR member IN SELECT key, value FROM jsonb_each_text(members) LOOP
+		PERFORM @extschema@.write_rule(pipeline, relation, 'lookup', member.key,
+			(SELECT s.relname || ',c' || array_position(shadow_columns, member.value::name)
+			 FROM pg_class s WHERE s.oid = shadow) || ',' ||
+			(SELECT string_agg(quote_ident(c), ',' ORDER BY n) FROM unnest(columns) WITH ORDINALITY u(c, n)));
+	END LOOP;
+	PERFORM @extschema@.release_lookups();
+	PERFORM @extschema@.check_relations(pipeline, relation);
+END $$;
+
+-- A lookup's rule as documents have it.
+CREATE FUNCTION @extschema@.describe_lookup(definition text) RETURNS jsonb
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object(
+		'columns', p[3:],
+		'reference', format('%I.%I', n.nspname, c.relname),
+		'reference_columns', (@extschema@.lookup_columns(l.shadow))[1:l.keys],
+		'column', (@extschema@.lookup_columns(l.shadow))[substr(p[2], 2)::integer])
+	FROM @extschema@.split_names(definition) p
+		JOIN @extschema@.lookup l ON l.shadow = to_regclass('@extschema@.' || p[1])
+		JOIN pg_class c ON c.oid = l.reference
+		JOIN pg_namespace n ON n.oid = c.relnamespace
+$$;
+
 CREATE FUNCTION @extschema@.remove_rule(pipeline name, relation regclass, kind text, member text DEFAULT '')
 	RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -310,6 +526,9 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'pipeline "%" has no rule "%" for member "%" of %', pipeline, kind, member, relation
 			USING ERRCODE = 'undefined_object', HINT = 'The view cdc.rules lists those there are.';
+	END IF;
+	IF kind = 'lookup' THEN
+		PERFORM @extschema@.release_lookups();
 	END IF;
 	PERFORM @extschema@.check_relations(pipeline, relation);
 END $$;
@@ -328,7 +547,9 @@ BEGIN
 		SELECT jsonb_build_object('pipeline', p.pipeline, 'publications', p.publications,
 				'options', p.options, 'metadata', p.metadata, 'rules', (
 					SELECT coalesce(jsonb_agg(jsonb_build_object('relation', r.relation::text,
-							'kind', r.kind, 'member', r.member, 'definition', r.definition)
+							'kind', r.kind, 'member', r.member, 'definition', CASE r.kind
+								WHEN 'lookup' THEN @extschema@.describe_lookup(r.definition)
+								ELSE to_jsonb(r.definition) END)
 						ORDER BY r.relation::text, r.kind, r.member), '[]')
 					FROM @extschema@.rule r WHERE r.pipeline = p.pipeline))
 		FROM @extschema@.pipeline p WHERE p.pipeline = export_pipeline.pipeline);
@@ -343,7 +564,72 @@ CREATE FUNCTION @extschema@.rules_of(definition jsonb)
 			ELSE coalesce(r.definition, '') END
 	FROM pg_catalog.jsonb_to_recordset(coalesce($1->'rules', '[]'))
 		AS r(relation text, kind text, member text, definition text)
+	WHERE r.kind <> 'lookup'
 $$;
+
+-- The lookups of a document, as describe_lookup() writes them.
+CREATE FUNCTION @extschema@.lookups_of(definition jsonb)
+	RETURNS TABLE (relation regclass, member text, definition jsonb)
+	LANGUAGE sql STABLE AS $$
+	SELECT r.relation::pg_catalog.regclass, r.member,
+		r.definition || pg_catalog.jsonb_build_object('reference',
+			(SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
+			 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+			 WHERE c.oid = (r.definition->>'reference')::pg_catalog.regclass))
+	FROM pg_catalog.jsonb_to_recordset(coalesce($1->'rules', '[]'))
+		AS r(relation text, kind text, member text, definition jsonb)
+	WHERE r.kind = 'lookup'
+$$;
+
+-- Names as a document has them.
+CREATE FUNCTION @extschema@.is_name_list(names jsonb) RETURNS boolean
+	LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE WHEN pg_catalog.jsonb_typeof(names) = 'array'
+		THEN NOT pg_catalog.jsonb_path_exists(names, '$[*] ? (@.type() != "string")') ELSE false END
+$$;
+
+-- Makes the lookups of a pipeline what the document says; returns the relations touched.
+CREATE FUNCTION @extschema@.apply_lookups(pipeline name, definition jsonb) RETURNS regclass[]
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	touched regclass[] := '{}';
+	changed record;
+BEGIN
+	FOR changed IN
+		SELECT r.relation, r.member FROM @extschema@.rule r
+		WHERE r.pipeline = apply_lookups.pipeline AND r.kind = 'lookup' AND NOT EXISTS (
+			SELECT FROM @extschema@.lookups_of(apply_lookups.definition) w
+			WHERE (w.relation, w.member, w.definition)
+				= (r.relation, r.member, @extschema@.describe_lookup(r.definition)))
+	LOOP
+		PERFORM @extschema@.require_owner(changed.relation);
+		DELETE FROM @extschema@.rule r WHERE r.pipeline = apply_lookups.pipeline
+			AND (r.relation, r.kind, r.member) = (changed.relation, 'lookup', changed.member);
+		touched := touched || changed.relation;
+	END LOOP;
+	-- all members of one lookup together, so that they share a shadow
+	FOR changed IN
+		SELECT w.relation, w.definition - 'column' AS lookup,
+			jsonb_object_agg(w.member, w.definition->'column') AS members
+		FROM @extschema@.lookups_of(apply_lookups.definition) w
+		GROUP BY 1, 2
+		HAVING NOT bool_and(EXISTS (
+			SELECT FROM @extschema@.rule r
+			WHERE r.pipeline = apply_lookups.pipeline AND (r.relation, r.kind, r.member)
+				= (w.relation, 'lookup', w.member)))
+		ORDER BY 1, 2
+	LOOP
+		PERFORM @extschema@.add_lookup(apply_lookups.pipeline, changed.relation,
+			ARRAY(SELECT jsonb_array_elements_text(changed.lookup->'columns'))::name[],
+			(changed.lookup->>'reference')::regclass,
+			ARRAY(SELECT jsonb_array_elements_text(changed.lookup->'reference_columns'))::name[],
+			changed.members);
+		touched := touched || changed.relation;
+	END LOOP;
+	PERFORM @extschema@.release_lookups();
+	RETURN touched;
+END $$;
+REVOKE ALL ON FUNCTION @extschema@.apply_lookups(name, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION @extschema@.require_rules(rules jsonb) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -364,6 +650,27 @@ BEGIN
 		RAISE EXCEPTION 'unknown member "%" of a rule: %', unknown, wrong
 			USING ERRCODE = 'invalid_parameter_value',
 				  HINT = 'Known members: relation, kind, member, definition.';
+	END IF;
+	SELECT r INTO wrong FROM jsonb_array_elements(rules) r
+		WHERE r->>'kind' <> 'lookup' AND jsonb_typeof(r->'definition') NOT IN ('string', 'null') LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'the definition of a rule must be a string: %', wrong
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	SELECT r INTO wrong FROM jsonb_array_elements(rules) r
+		WHERE r->>'kind' = 'lookup' AND (coalesce(r->>'member', '') = ''
+			OR jsonb_typeof(r->'definition') IS DISTINCT FROM 'object'
+			OR (SELECT array_agg(key ORDER BY key) FROM jsonb_object_keys(CASE jsonb_typeof(r->'definition')
+					WHEN 'object' THEN r->'definition' ELSE '{}' END) key)
+				IS DISTINCT FROM '{column,columns,reference,reference_columns}'
+			OR NOT @extschema@.is_name_list(r#>'{definition,columns}')
+			OR NOT @extschema@.is_name_list(r#>'{definition,reference_columns}')
+			OR jsonb_typeof(r#>'{definition,reference}') <> 'string'
+			OR jsonb_typeof(r#>'{definition,column}') <> 'string') LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'a rule of kind "lookup" is not complete: %', wrong
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'It needs a member, and as its definition an object '
+				'like {"columns": ["user_id"], "reference": "users", "reference_columns": ["id"], "column": "email"}.';
 	END IF;
 	SELECT (array_agg(r))[1] INTO wrong FROM jsonb_array_elements(rules) r
 		GROUP BY (r->>'relation')::regclass, r->>'kind', coalesce(r->>'member', '') HAVING count(*) > 1 LIMIT 1;
@@ -413,7 +720,8 @@ BEGIN
 	PERFORM @extschema@.set_metadata(name, coalesce(definition->'metadata', '{}'));
 
 	FOR changed IN
-		SELECT r.relation, r.kind, r.member FROM @extschema@.rule r WHERE r.pipeline = name
+		SELECT r.relation, r.kind, r.member FROM @extschema@.rule r
+			WHERE r.pipeline = name AND r.kind <> 'lookup'
 		EXCEPT SELECT w.relation, w.kind, w.member FROM @extschema@.rules_of(definition) w
 	LOOP
 		PERFORM @extschema@.require_owner(changed.relation);
@@ -430,6 +738,7 @@ BEGIN
 									   changed.definition);
 		touched := touched || changed.relation;
 	END LOOP;
+	touched := touched || @extschema@.apply_lookups(name, definition);
 	PERFORM @extschema@.check_relations(name, relation)
 		FROM (SELECT DISTINCT relation FROM unnest(touched) relation ORDER BY 1) t;
 END $$;
@@ -441,20 +750,62 @@ GRANT SELECT ON @extschema@.pipelines TO PUBLIC;
 
 -- Rules may hold the salts of masks: shown to those who may make them.
 CREATE VIEW @extschema@.rules WITH (security_barrier) AS
-	SELECT r.pipeline, r.relation, r.kind, r.member, r.definition
+	SELECT r.pipeline, r.relation, r.kind, r.member,
+		CASE r.kind WHEN 'lookup' THEN @extschema@.describe_lookup(r.definition)::pg_catalog.text
+			ELSE r.definition END AS definition
 	FROM @extschema@.rule r JOIN pg_catalog.pg_class c ON c.oid = r.relation
 	WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE');
 GRANT SELECT ON @extschema@.rules TO PUBLIC;
 
+-- What a lookup relies on in its reference.
+CREATE FUNCTION @extschema@.check_lookups() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	l record;
+BEGIN
+	FOR l IN
+		SELECT k.shadow, k.reference, k.keys, @extschema@.lookup_columns(k.shadow) AS columns
+		FROM @extschema@.lookup k JOIN pg_class c ON c.oid = k.reference WHERE k.released_by IS NULL
+		ORDER BY k.shadow
+	LOOP
+		IF l.columns IS NULL OR NOT @extschema@.can_be_referenced(l.reference, l.columns[1:l.keys]) THEN
+			RAISE EXCEPTION 'a lookup in % needs its triggers, and a primary key or unique index of %', l.reference,
+					l.columns[1:l.keys]
+				USING ERRCODE = 'dependent_objects_still_exist',
+					HINT = 'Remove the rules of kind lookup first, with cdc.remove_rule(); the view cdc.rules lists them.';
+		END IF;
+	END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION @extschema@.check_lookups() FROM PUBLIC;
+
 -- Dropping a table drops its rules; a change that breaks a rule is refused where it is made.
 CREATE FUNCTION @extschema@.relations_dropped() RETURNS event_trigger
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	gone record;
 BEGIN
-	IF to_regclass('@extschema@.rule') IS NULL THEN
+	IF to_regclass('@extschema@.rule') IS NULL OR to_regclass('@extschema@.lookup') IS NULL THEN
 		RETURN; -- the extension itself is being dropped
 	END IF;
 	DELETE FROM @extschema@.rule r USING pg_event_trigger_dropped_objects() d
 		WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND r.relation = d.objid;
+	-- what looks up in a table that is gone; what was sent before is decoded by its shadow, which stays
+	FOR gone IN
+		DELETE FROM @extschema@.rule r
+		USING @extschema@.lookup l, pg_class s, pg_event_trigger_dropped_objects() d
+		WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND l.reference = d.objid
+			AND s.oid = l.shadow AND r.kind = 'lookup'
+			AND (@extschema@.split_names(r.definition))[1] = s.relname
+		RETURNING r.pipeline, r.relation, r.member, d.object_identity
+	LOOP
+		RAISE WARNING 'pipeline "%" no longer looks up member "%" of %, since % was dropped', gone.pipeline,
+			gone.member, gone.relation, gone.object_identity;
+	END LOOP;
+	PERFORM @extschema@.release_lookups();
+	IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d
+			   WHERE d.object_type IN ('index', 'table constraint', 'trigger')) THEN
+		PERFORM @extschema@.check_lookups();
+	END IF;
 	-- a column, which a type may have taken with it; a type or collation that an expression names
 	IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() d
 			   WHERE (d.classid = 'pg_class'::regclass AND d.objsubid <> 0)
@@ -474,6 +825,10 @@ CREATE FUNCTION @extschema@.relations_altered() RETURNS event_trigger
 BEGIN
 	IF current_setting('check_function_bodies') = 'off' THEN
 		RETURN;
+	END IF;
+	IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() c JOIN @extschema@.lookup l ON l.reference = c.objid
+			   WHERE c.classid = 'pg_class'::regclass AND l.released_by IS NULL) THEN
+		PERFORM @extschema@.check_lookups();
 	END IF;
 	-- renaming a column renames it in all that inherit it, which are not named among the commands
 	PERFORM @extschema@.check_relation(r.pipeline, r.relation)

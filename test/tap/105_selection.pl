@@ -52,7 +52,7 @@ client_fails($node, [ 'stream', '--slot=one', "--sink=$file" ], 1,
 # The extension is dropped while a slot has yet to pass its rules: PostgreSQL's own error, with a way out
 client_ok($node, [ 'slot', 'create', '--slot=two' ], 'another slot');
 $node->safe_psql('postgres', q{SELECT cdc.set_metadata('masked', '{"region": "eu"}')});
-$node->safe_psql('postgres', 'DROP EXTENSION cdc_decoder');
+$node->safe_psql('postgres', 'SET cdc.drop_with_slots = on; DROP EXTENSION cdc_decoder');
 client_fails($node, [ 'stream', '--slot=two', "--sink=file://$file.two", '--until=now' ], 2,
 	[qr/could not find pg_class entry/, qr/HINT .*pg_replication_slot_advance/], 'a dropped extension');
 done_testing();

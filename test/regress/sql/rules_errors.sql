@@ -69,6 +69,7 @@ SELECT cdc.remove_rule('p', 'm', 'column', 'sad');
 ALTER TYPE mood RENAME VALUE 'sad' TO 'blue';
 DROP TYPE mood CASCADE;
 
+SET cdc.drop_with_slots = on;
 DROP EXTENSION cdc_decoder;
 DROP SCHEMA cdc;
 DROP TABLE t, m;

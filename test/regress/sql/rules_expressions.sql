@@ -240,6 +240,7 @@ SELECT preview->'after'->'x' FROM cdc.preview('p', 'public.t');
 RESET search_path;
 
 DROP SCHEMA evil CASCADE;
+SET cdc.drop_with_slots = on;
 DROP EXTENSION cdc_decoder;
 DROP SCHEMA IF EXISTS cdc;
 DROP TABLE t;

@@ -145,6 +145,7 @@ SELECT count(*) FROM cdc.rules;
 -- The triggers' function is no function.
 SELECT cdc.rules_changed();
 
+SET cdc.drop_with_slots = on;
 DROP EXTENSION cdc_decoder;
 SELECT to_regnamespace('cdc') IS NULL AS gone; -- schemas stay
 DROP SCHEMA IF EXISTS cdc;

@@ -162,6 +162,7 @@ SELECT skip();
 
 -- The same when the extension is dropped.
 INSERT INTO t VALUES (69, 1);
+SET cdc.drop_with_slots = on;
 DROP EXTENSION cdc_decoder;
 INSERT INTO t VALUES (70, 1);
 \set VERBOSITY terse

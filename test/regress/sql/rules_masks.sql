@@ -80,6 +80,7 @@ COMMIT;
 INSERT INTO person VALUES ('SECRET-six@mail', 'x', '4111', 'SECRET', 1);
 SELECT regexp_replace(r, '([0-9a-f]{6})[0-9a-f]{58}', '\1...', 'g') FROM brief('pipeline', 'p') AS r;
 
+SET cdc.drop_with_slots = on;
 DROP EXTENSION cdc_decoder;
 DROP SCHEMA cdc;
 DROP TABLE person;

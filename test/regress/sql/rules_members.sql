@@ -187,6 +187,7 @@ UPDATE t SET a = 12;
 SELECT brief('pipeline', 'p', 'max_record_bytes', '1048576');
 
 DROP PUBLICATION only_t, only_plain;
+SET cdc.drop_with_slots = on;
 DROP EXTENSION cdc_decoder;
 DROP SCHEMA cdc;
 DROP TABLE t, plain;

@@ -125,6 +125,7 @@ SELECT cdc.apply_pipeline('{"pipeline": "copy", "rules": [
 	{"relation": "public.t", "kind": "column", "member": "x", "definition": "a + 1"}]}');
 SELECT cdc.export_pipeline('copy') = :'document' AS same;
 
+SET cdc.drop_with_slots = on;
 DROP EXTENSION cdc_decoder;
 DROP SCHEMA cdc;
 DROP VIEW v;

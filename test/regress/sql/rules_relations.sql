@@ -109,6 +109,7 @@ INSERT INTO child VALUES (2, 1);
 SELECT brief('pipeline', 'p');
 
 DROP PUBLICATION as_root, as_leaves;
+SET cdc.drop_with_slots = on;
 DROP EXTENSION cdc_decoder;
 DROP SCHEMA cdc;
 DROP TABLE root, parent, child;

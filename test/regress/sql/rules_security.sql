@@ -126,6 +126,7 @@ DROP FUNCTION spring, leak;
 SET ROLE regress_cdc_admin;
 SELECT cdc.drop_pipeline('p');
 RESET ROLE;
+SET cdc.drop_with_slots = on;
 DROP EXTENSION cdc_decoder;
 DROP SCHEMA cdc;
 REVOKE CREATE ON SCHEMA public FROM regress_cdc_owner, regress_cdc_other;

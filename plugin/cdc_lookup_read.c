@@ -1,0 +1,151 @@
+/*
+ * cdc_lookup_read.c
+ *		Reading a shadow under the snapshot at hand; see cdc_lookup_read.h.
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "cdc_compat.h"
+#include "cdc_lookup_read.h"
+
+/* pg_class.relfilenode as it is now, whatever snapshot is at hand; InvalidOid: there is no such relation. */
+static Oid
+present_file(Oid relid)
+{
+	Relation pg_class = table_open(RelationRelationId, AccessShareLock);
+	Snapshot snapshot = RegisterSnapshot(GetNonHistoricCatalogSnapshot(RelationRelationId));
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+	Oid file = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(pg_class, ClassOidIndexId, true, snapshot, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		file = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(pg_class, AccessShareLock);
+	return file;
+}
+
+/* pg_class.relfilenode under the snapshot at hand. */
+static Oid
+known_file(Oid relid)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid file = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		file = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
+		ReleaseSysCache(tuple);
+	}
+	return file;
+}
+
+Oid
+cdc_shadow_find_index(CdcShadow *shadow, Relation table)
+{
+	Oid index;
+
+	if (shadow->index_looked)
+		return shadow->index;
+	list_free(RelationGetIndexList(table)); /* fills in rd_pkindex */
+	index = table->rd_pkindex;
+	/* should it be replaced right after this, reading it is an error, and the heap is read instead */
+	if (OidIsValid(index) && HistoricSnapshotActive() &&
+		(!OidIsValid(known_file(index)) || known_file(index) != present_file(index)))
+		index = InvalidOid;
+	shadow->index = index;
+	shadow->index_looked = true;
+	return index;
+}
+
+/* The table as it is must be the one that shadow describes. */
+static Relation
+open_shadow(const CdcShadow *shadow)
+{
+	Relation table = table_open(shadow->relid, AccessShareLock);
+	TupleDesc desc = RelationGetDescr(table);
+
+	if (desc->natts != shadow->natts)
+		elog(ERROR, "lookup table \"%s\" has %d columns instead of %d",
+			 RelationGetRelationName(table), desc->natts, shadow->natts);
+	return table;
+}
+
+static void
+copy_row(HeapTuple tuple, TupleDesc desc, MemoryContext context, CdcLookupRow *row)
+{
+	MemoryContext caller = MemoryContextSwitchTo(context);
+
+	row->values = palloc(sizeof(Datum) * desc->natts);
+	row->nulls = palloc(sizeof(bool) * desc->natts);
+	heap_deform_tuple(tuple, desc, row->values, row->nulls);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attr = TupleDescAttr(desc, i);
+
+		if (row->nulls[i] || attr->attbyval)
+			continue;
+		if (attr->attlen == -1 && VARATT_IS_EXTERNAL(DatumGetPointer(row->values[i])))
+			row->values[i] = PointerGetDatum(
+				detoast_external_attr((struct varlena *) DatumGetPointer(row->values[i])));
+		else
+			row->values[i] = datumCopy(row->values[i], false, attr->attlen);
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+bool
+cdc_shadow_read(CdcShadow *shadow, int nkeys, const ScanKeyData *keys, bool use_index,
+				MemoryContext context, CdcLookupRow *row)
+{
+	Relation table = open_shadow(shadow);
+	Oid index = use_index ? cdc_shadow_find_index(shadow, table) : InvalidOid;
+	ScanKeyData scan_keys[INDEX_MAX_KEYS];
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	memcpy(scan_keys, keys, sizeof(ScanKeyData) * nkeys); /* the scan writes into them */
+	scan = systable_beginscan(table, index, OidIsValid(index), NULL, nkeys, scan_keys);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		copy_row(tuple, RelationGetDescr(table), context, row);
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	return HeapTupleIsValid(tuple);
+}
+
+bool
+cdc_shadow_read_all(const CdcShadow *shadow, MemoryContext context,
+					bool (*take)(void *arg, const CdcLookupRow *row), void *arg)
+{
+	Relation table = open_shadow(shadow);
+	SysScanDesc scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple tuple;
+	bool go_on = true;
+
+	while (go_on && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		CdcLookupRow row;
+
+		copy_row(tuple, RelationGetDescr(table), context, &row);
+		go_on = take(arg, &row);
+	}
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	return go_on;
+}
