@@ -12,6 +12,7 @@
 #include "log.h"
 #include "options.h"
 #include "pgconn.h"
+#include "pipeline.h"
 #include "slot.h"
 #include "status.h"
 #include "stream.h"
@@ -109,6 +110,12 @@ run(const CdcOptions *options)
 			return doctor_main(options, &interrupted);
 		case CMD_STATUS:
 			return status_main(options, &interrupted);
+		case CMD_PIPELINE_APPLY:
+			return pipeline_apply_main(options, &interrupted);
+		case CMD_PIPELINE_EXPORT:
+			return pipeline_export_main(options, &interrupted);
+		case CMD_PIPELINE_PREVIEW:
+			return pipeline_preview_main(options, &interrupted);
 		case CMD_NONE:
 			break;
 	}

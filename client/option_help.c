@@ -66,13 +66,24 @@ put_option(FILE *out, const OptionDef *def)
 	put_wrapped(out, doc);
 }
 
+/* Only to these subcommands are options of the plugin what the plugin is told. */
+static bool
+talks_to_plugin(Command command)
+{
+	return command == CMD_STREAM || command == CMD_DOCTOR;
+}
+
 static void
-put_options(FILE *out, unsigned commands, bool plugin)
+put_options(FILE *out, Command command, bool plugin)
 {
 	for (const OptionDef *def = option_table; def->name != NULL; def++)
-		if ((def->commands & commands) != 0 &&
-			plugin == (def->type == OPTION_PLUGIN || def->type == OPTION_PASS))
+	{
+		bool passed =
+			(def->type == OPTION_PLUGIN || def->type == OPTION_PASS) && talks_to_plugin(command);
+
+		if ((def->commands & COMMAND_BIT(command)) != 0 && plugin == passed)
 			put_option(out, def);
+	}
 }
 
 static void
@@ -99,21 +110,23 @@ void
 option_help(FILE *out, Command command)
 {
 	const CommandDef *def = command_find(command);
-	unsigned commands = COMMAND_BIT(command);
+	const char *operand = command_operand(command);
 
 	if (def == NULL)
 		put_overview(out);
 	else
 	{
 		fprintf(out,
-				"cdc_client %s%s%s: %s\n\nUsage:\n  cdc_client %s%s%s [OPTION]...\n\nOptions:\n",
+				"cdc_client %s%s%s: %s\n\nUsage:\n  cdc_client %s%s%s%s%s "
+				"[OPTION]...\n\nOptions:\n",
 				def->word, def->second ? " " : "", def->second ? def->second : "", def->doc,
-				def->word, def->second ? " " : "", def->second ? def->second : "");
-		put_options(out, commands, false);
-		if (command == CMD_STREAM || command == CMD_DOCTOR)
+				def->word, def->second ? " " : "", def->second ? def->second : "",
+				operand ? " " : "", operand ? operand : "");
+		put_options(out, command, false);
+		if (talks_to_plugin(command))
 		{
 			fputs("\nOptions of the plugin, passed to the server as they stand:\n", out);
-			put_options(out, commands, true);
+			put_options(out, command, true);
 		}
 		fputs(
 			"\nEvery option may also be given as an environment variable (CDC_SLOT for --slot) or\n"

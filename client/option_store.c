@@ -231,6 +231,25 @@ store_duration(int64_t *target, const Setting *setting, CdcError *err)
 	return CDC_USAGE;
 }
 
+static CdcStatus
+store_count(uint64_t *target, const Setting *setting, CdcError *err)
+{
+	const OptionDef *def = setting->def;
+	size_t digits = strspn(setting->value, "0123456789");
+	uint64_t count = strtoull(setting->value, NULL, 10);
+
+	if (setting->value[digits] == '\0' && digits <= 18 && count >= (uint64_t) def->min &&
+		count <= (uint64_t) def->max)
+	{
+		*target = count;
+		return CDC_OK;
+	}
+	cdc_error(err, CDC_USAGE, "%s: \"%s\" is not a number that is allowed", setting->where,
+			  setting->value);
+	cdc_error_hint(err, "Allowed are %" PRId64 " to %" PRId64 ".", def->min, def->max);
+	return CDC_USAGE;
+}
+
 /* No WAL begins at 0/0: PostgreSQL's word for no LSN at all. */
 static CdcStatus
 store_lsn(uint64_t *target, const Setting *setting, CdcError *err)
@@ -318,6 +337,8 @@ setting_store(CdcOptions *options, const Setting *setting, CdcError *err)
 			return store_duration(target, setting, err);
 		case OPTION_LSN:
 			return store_lsn(target, setting, err);
+		case OPTION_COUNT:
+			return store_count(target, setting, err);
 		case OPTION_CHOICE:
 		case OPTION_SET:
 			return store_members(options, setting, err);

@@ -17,7 +17,12 @@
 #define LIST COMMAND_BIT(CMD_SLOT_LIST)
 #define DOCTOR COMMAND_BIT(CMD_DOCTOR)
 #define STATUS COMMAND_BIT(CMD_STATUS)
-#define ALL (STREAM | CREATE | DROP | LIST | DOCTOR | STATUS)
+#define APPLY COMMAND_BIT(CMD_PIPELINE_APPLY)
+#define EXPORT COMMAND_BIT(CMD_PIPELINE_EXPORT)
+#define PREVIEW COMMAND_BIT(CMD_PIPELINE_PREVIEW)
+#define PIPELINE (APPLY | EXPORT | PREVIEW)
+#define SLOTTED (STREAM | CREATE | DROP | LIST | DOCTOR | STATUS)
+#define ALL (SLOTTED | PIPELINE)
 
 #define AT(field) .offset = offsetof(CdcOptions, field)
 
@@ -30,6 +35,10 @@ const CommandDef command_table[] = {
 	{CMD_DOCTOR, "doctor", NULL,
 	 "check server, slot, privileges and sink, and say how to mend each"},
 	{CMD_STATUS, "status", NULL, "positions, lag and retained WAL of a slot, or of all of ours"},
+	{CMD_PIPELINE_APPLY, "pipeline", "apply", "make a pipeline of rules what FILE says"},
+	{CMD_PIPELINE_EXPORT, "pipeline", "export", "write a pipeline of rules to FILE"},
+	{CMD_PIPELINE_PREVIEW, "pipeline", "preview",
+	 "show present rows as the rules in FILE would make them; applies nothing"},
 	{CMD_NONE, NULL, NULL, NULL},
 };
 
@@ -59,7 +68,7 @@ const OptionDef option_table[] = {
 	 .argument = "CONNINFO",
 	 .doc = "the database: a name, a conninfo string or a URI; PG* variables, service files and "
 			".pgpass apply"},
-	{.name = "slot", .short_name = 'S', .type = OPTION_SLOT, .commands = ALL, AT(slot),
+	{.name = "slot", .short_name = 'S', .type = OPTION_SLOT, .commands = SLOTTED, AT(slot),
 	 .argument = "NAME",
 	 .doc = "the replication slot"},
 	{.name = "sink", .type = OPTION_STRING, .commands = STREAM | DOCTOR | STATUS, AT(sink),
@@ -108,6 +117,15 @@ const OptionDef option_table[] = {
 	 .argument = "SIZE", .default_value = "16MiB", .min = 64 * KIB, .max = 64 * GIB,
 	 .doc = "how much may be handed to the sink and not be durable yet"},
 
+	{.name = "dry-run", .type = OPTION_BOOL, .commands = APPLY, AT(dry_run),
+	 .doc = "say what would change, and change nothing"},
+	{.name = "relation", .type = OPTION_STRING, .commands = PREVIEW, AT(relation),
+	 .argument = "SCHEMA.TABLE",
+	 .doc = "the table whose rows are shown"},
+	{.name = "max-rows", .type = OPTION_COUNT, .commands = PREVIEW, AT(max_rows),
+	 .argument = "N", .default_value = "10", .min = 1, .max = 100000,
+	 .doc = "how many rows are shown"},
+
 	{.name = "json", .type = OPTION_BOOL, .commands = LIST | DOCTOR | STATUS, AT(json),
 	 .doc = "write JSON instead of text"},
 	{.name = "fix", .type = OPTION_BOOL, .commands = DOCTOR, AT(fix),
@@ -135,7 +153,8 @@ const OptionDef option_table[] = {
 	{.name = "publication_names", .type = OPTION_PLUGIN, .commands = STREAM | DOCTOR,
 	 .argument = "NAMES",
 	 .doc = "publications that select tables, columns, rows and operations; separated by commas"},
-	{.name = "pipeline", .type = OPTION_PLUGIN, .commands = STREAM | DOCTOR, .argument = "NAME",
+	{.name = "pipeline", .type = OPTION_PLUGIN, .commands = STREAM | DOCTOR | EXPORT,
+	 .argument = "NAME",
 	 .doc = "the set of rules that transforms the records"},
 	{.name = "format", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "NAME",
 	 .doc = "what a record looks like"},
@@ -167,10 +186,10 @@ const OptionDef option_table[] = {
 	{.name = "on_expression_error", .type = OPTION_PLUGIN, .commands = STREAM,
 	 .argument = "stop|null",
 	 .doc = "whether a rule's or filter's expression that fails stops the stream"},
-	{.name = "privileges", .type = OPTION_PLUGIN, .commands = STREAM,
+	{.name = "privileges", .type = OPTION_PLUGIN, .commands = STREAM | DOCTOR,
 	 .argument = "ignore|enforce",
 	 .doc = "whether what the streaming role may not SELECT is left out"},
-	{.name = "option", .short_name = 'o', .type = OPTION_PASS, .commands = STREAM,
+	{.name = "option", .short_name = 'o', .type = OPTION_PASS, .commands = STREAM | DOCTOR,
 	 .argument = "NAME=VALUE",
 	 .doc = "any other option of the plugin; may be given more than once"},
 	{.name = NULL},
@@ -214,6 +233,12 @@ command_find(Command command)
 		if (def->command == command)
 			return def;
 	return NULL;
+}
+
+const char *
+command_operand(Command command)
+{
+	return (COMMAND_BIT(command) & PIPELINE) != 0 ? "FILE" : NULL;
 }
 
 #define MAX_NAME 40

@@ -17,6 +17,7 @@ typedef enum OptionType
 	OPTION_SIZE,     /* uint64_t, bytes */
 	OPTION_DURATION, /* int64_t, microseconds */
 	OPTION_LSN,      /* uint64_t */
+	OPTION_COUNT,    /* uint64_t, a whole number without a unit */
 	OPTION_CHOICE,   /* one of members */
 	OPTION_SET,      /* any of members, separated by commas */
 	OPTION_PLUGIN,   /* goes to the plugin under its own name, unread */
@@ -75,6 +76,9 @@ typedef struct CommandDef
 } CommandDef;
 extern const CommandDef command_table[];
 extern const CommandDef *command_find(Command command);
+
+/* What the subcommand is given besides options, as --help calls it, "FILE"; NULL: nothing. */
+extern const char *command_operand(Command command);
 
 /* --help of a subcommand, or the overview for CMD_NONE. */
 extern void option_help(FILE *out, Command command);

@@ -145,6 +145,19 @@ read_flag(Gathering *g, int argc, char **argv, int *at)
 	return add_setting(g, def, RANK_FLAG, where, value);
 }
 
+/* What is no flag: what the subcommand works on, if it takes such, and has none yet. */
+static bool
+take_operand(CdcOptions *options, const char *argument)
+{
+	if (command_operand(options->command) == NULL || options->file != NULL || *argument == '\0' ||
+		strcmp(argument, "--") == 0)
+		return false;
+	options->file = strdup(argument);
+	if (options->file == NULL)
+		abort();
+	return true;
+}
+
 static CdcStatus
 read_flags(Gathering *g, int argc, char **argv, int at)
 {
@@ -154,6 +167,11 @@ read_flags(Gathering *g, int argc, char **argv, int at)
 
 		if (argv[at][0] != '-' || argv[at][1] == '\0' || strcmp(argv[at], "--") == 0)
 		{
+			if (take_operand(g->options, argv[at]))
+			{
+				at++;
+				continue;
+			}
 			cdc_error(g->err, CDC_USAGE, "unexpected argument \"%s\"", option_shown(argv[at]));
 			cdc_error_hint(g->err, "Every value belongs to an option, for example --slot=NAME or "
 								   "--dbname=CONNINFO.");
@@ -304,6 +322,21 @@ require(const Gathering *g, const char *name, const char *example)
 }
 
 static CdcStatus
+require_operand(const Gathering *g)
+{
+	const CommandDef *command = command_find(g->options->command);
+	const char *operand = command_operand(g->options->command);
+
+	if (operand == NULL || g->options->file != NULL)
+		return CDC_OK;
+	cdc_error(g->err, CDC_USAGE, "\"%s %s\" needs a %s", command->word, command->second, operand);
+	cdc_error_hint(g->err, "cdc_client %s %s %s [OPTION]...; - stands for standard %s.",
+				   command->word, command->second, operand,
+				   g->options->command == CMD_PIPELINE_EXPORT ? "output" : "input");
+	return CDC_USAGE;
+}
+
+static CdcStatus
 refuse_both(const Gathering *g, const char *left, const char *right)
 {
 	const Setting *one = find_setting(g, left);
@@ -357,6 +390,12 @@ check_together(Gathering *g)
 		status = refuse_both(g, "endpos", "until");
 	if (status == CDC_OK)
 		status = read_on_error(g);
+	if (status == CDC_OK)
+		status = require_operand(g);
+	if (status == CDC_OK && options->command == CMD_PIPELINE_EXPORT)
+		status = require(g, "pipeline", "NAME");
+	if (status == CDC_OK && options->command == CMD_PIPELINE_PREVIEW)
+		status = require(g, "relation", "SCHEMA.TABLE");
 	if (status == CDC_OK)
 		status = refuse_both(g, "quiet", "verbose");
 	if (status == CDC_OK && options->command == CMD_STREAM && options->failover &&
@@ -491,6 +530,8 @@ options_free(CdcOptions *options)
 	free(options->sink);
 	free(options->sink_table);
 	free(options->on_error);
+	free(options->file);
+	free(options->relation);
 	for (int i = 0; i < options->num_plugin_options; i++)
 	{
 		free(options->plugin_options[i].name);

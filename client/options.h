@@ -29,6 +29,9 @@ typedef enum Command
 	CMD_SLOT_LIST,
 	CMD_DOCTOR,
 	CMD_STATUS,
+	CMD_PIPELINE_APPLY,
+	CMD_PIPELINE_EXPORT,
+	CMD_PIPELINE_PREVIEW,
 } Command;
 
 /* An option of the plugin, passed through to START_REPLICATION as it stands. */
@@ -75,6 +78,11 @@ typedef struct CdcOptions
 	int64_t commit_interval; /* how long the sink may gather before it makes records durable;
 								-1: as long as suits the sink */
 	uint64_t max_in_flight;  /* bytes handed to the sink and not yet durable */
+
+	char *file;        /* pipeline: the file, "-" for stdin or stdout */
+	char *relation;    /* pipeline preview: the table, as regclass reads it */
+	uint64_t max_rows; /* pipeline preview */
+	bool dry_run;      /* pipeline apply */
 
 	bool json;                 /* output of status, doctor, slot list as JSON */
 	bool fix;                  /* doctor --fix */

@@ -297,6 +297,30 @@ copy_field(char *target, size_t size, const char *text)
 			*c = ' ';
 }
 
+/*
+ * Where the plugin was when it failed: which pipeline's member of which change.  It is the first line of
+ * the context; those behind it are PostgreSQL's, about functions and callbacks.
+ */
+static void
+add_plugin_context(const PGresult *result, CdcError *err)
+{
+	static const char *const beginnings[] = {"pipeline \"", "row filter of the publications"};
+	const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
+	char *detail;
+
+	for (size_t i = 0; context != NULL && i < sizeof(beginnings) / sizeof(beginnings[0]); i++)
+	{
+		if (strncmp(context, beginnings[i], strlen(beginnings[i])) != 0)
+			continue;
+		detail = strdup(err->detail);
+		if (detail == NULL)
+			abort();
+		cdc_error_detail(err, "%.*s.%s%s", (int) strcspn(context, "\n"), context,
+						 detail[0] != '\0' ? "  " : "", detail);
+		free(detail);
+	}
+}
+
 CdcStatus
 pgconn_error(PGconn *conn, const PGresult *result, const char *what, CdcError *err)
 {
@@ -316,6 +340,7 @@ pgconn_error(PGconn *conn, const PGresult *result, const char *what, CdcError *e
 	snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate);
 	copy_field(err->detail, sizeof(err->detail),
 			   PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL));
+	add_plugin_context(result, err);
 	copy_field(err->hint, sizeof(err->hint), PQresultErrorField(result, PG_DIAG_MESSAGE_HINT));
 	return add_known_hint(conn, err, verdict(sqlstate));
 }
