@@ -62,4 +62,7 @@ extern bool doctor_pending_restart(const Doctor *doctor, const char *name);
 extern void doctor_check_server(Doctor *doctor);
 extern void doctor_check_stream(Doctor *doctor);
 
+/* Of these, what is selected: the pipeline, publications, tables' identities, what may be read. */
+extern void doctor_check_selection(Doctor *doctor);
+
 #endif /* CDC_DOCTOR_REPORT_H */

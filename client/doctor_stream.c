@@ -4,25 +4,26 @@
  */
 #include "doctor_report.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "selection.h"
 #include "sink_look.h"
 
-static void
+/* False where a replication connection could not be opened, which is said then. */
+static bool
 check_privilege(Doctor *doctor)
 {
+	bool granted;
 	PGresult *result =
 		doctor_query(doctor, "replication_privilege",
 					 "SELECT rolsuper OR rolreplication, pg_catalog.quote_ident(rolname) FROM "
 					 "pg_catalog.pg_roles WHERE rolname = current_user");
 
 	if (result == NULL)
-		return;
-	if (PQgetvalue(result, 0, 0)[0] == 't')
+		return true;
+	granted = PQgetvalue(result, 0, 0)[0] == 't';
+	if (granted)
 		doctor_say(doctor, DOCTOR_OK, "replication_privilege", "role %s may replicate",
 				   PQgetvalue(result, 0, 1));
 	else
@@ -34,6 +35,7 @@ check_privilege(Doctor *doctor)
 		doctor->can_create_slot = false;
 	}
 	PQclear(result);
+	return granted;
 }
 
 static void
@@ -104,99 +106,79 @@ check_plugin(Doctor *doctor)
 	doctor->replication = NULL;
 }
 
+/* In single quotes where it needs them; escaped is what stands for one within. */
 static void
-check_publications(Doctor *doctor, const char *publications)
+put_quoted(FILE *out, const char *text, const char *escaped)
 {
-	static const char check[] = "publications";
-	char *sql = NULL;
-	PGresult *result;
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+								"_-./:,@%+";
 
-	if (asprintf(
-			&sql,
-			"SELECT count(*), pg_catalog.string_agg(pg_catalog.format("
-			"'CREATE PUBLICATION %%I FOR ALL TABLES;', n), ' ') FROM pg_catalog.unnest("
-			"ARRAY[%s]::name[]) n WHERE n NOT IN (SELECT pubname FROM pg_catalog.pg_publication)",
-			publications) < 0)
-		return;
-	result = doctor_query(doctor, check, sql);
-	free(sql);
-	if (result == NULL)
-		return;
-	if (strcmp(PQgetvalue(result, 0, 0), "0") == 0)
-		doctor_say(doctor, DOCTOR_OK, check, "publications %s exist", publications);
-	else
+	if (*text != '\0' && text[strspn(text, plain)] == '\0')
 	{
-		doctor_say(doctor, DOCTOR_FAIL, check, "%s of the publications %s missing",
-				   PQgetvalue(result, 0, 0),
-				   strcmp(PQgetvalue(result, 0, 0), "1") == 0 ? "is" : "are");
-		doctor_remedy(doctor, "%s (or FOR TABLE ...)", PQgetvalue(result, 0, 1));
+		fputs(text, out);
+		return;
 	}
-	PQclear(result);
+	fputc('\'', out);
+	for (; *text != '\0'; text++)
+	{
+		if (*text == '\'')
+			fputs(escaped, out);
+		else if (*text == '\\' && *escaped == '\\') /* of libpq's: a backslash escapes there */
+			fputs("\\\\", out);
+		else
+			fputc(*text, out);
+	}
+	fputc('\'', out);
 }
 
-/*
- * Tables (leaves of partitioned ones: theirs is the identity that counts) that an update or delete
- * of is streamed from, without an index that can be their identity.
- */
-static const char identity_sql[] =
-	"WITH published AS (%s),"
-	" leaf AS (SELECT DISTINCT coalesce(tree.relid::oid, published.oid) AS oid FROM published"
-	"  LEFT JOIN LATERAL pg_catalog.pg_partition_tree(published.oid) tree ON tree.isleaf),"
-	" poor AS (SELECT c.oid::regclass::text AS name FROM leaf JOIN pg_catalog.pg_class c USING "
-	"(oid)"
-	"  WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND c.relreplident <> 'f' AND NOT EXISTS ("
-	"   SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisvalid"
-	"   AND i.indimmediate AND (c.relreplident = 'd' AND i.indisprimary"
-	"    OR c.relreplident = 'i' AND i.indisreplident))),"
-	" first AS (SELECT name FROM poor ORDER BY name LIMIT 3)"
-	" SELECT (SELECT count(*) FROM poor), (SELECT pg_catalog.string_agg(name, ', ') FROM first),"
-	" (SELECT pg_catalog.string_agg('ALTER TABLE ' || name || ' REPLICA IDENTITY FULL;', ' ')"
-	"  FROM first)";
-
-static const char all_tables_sql[] =
-	"SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
-	" ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname <> 'information_schema'"
-	" AND n.nspname NOT LIKE 'pg\\_%'";
-
-static void
-check_replica_identity(Doctor *doctor, const char *publications)
+/* A connection string without the password that may be in it, malloc'd. */
+static char *
+without_password(const char *dbname)
 {
-	static const char check[] = "replica_identity";
-	char *published = NULL;
-	char *sql = NULL;
-	PGresult *result = NULL;
+	PQconninfoOption *parsed = PQconninfoParse(dbname, NULL);
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
 
-	if ((publications[0] == '\0'
-			 ? asprintf(&published, "%s", all_tables_sql)
-			 : asprintf(
-				   &published,
-				   "SELECT pg_catalog.format('%%I.%%I', t.schemaname, t.tablename)::regclass::oid "
-				   "AS oid FROM pg_catalog.pg_publication_tables t JOIN "
-				   "pg_catalog.pg_publication p USING (pubname) WHERE (p.pubupdate OR "
-				   "p.pubdelete) AND pubname IN (%s)",
-				   publications)) >= 0)
+	if (out == NULL)
+		abort();
+	if (parsed == NULL)
+		fputs(dbname, out); /* a database's name, since it could be connected to */
+	for (PQconninfoOption *option = parsed; option != NULL && option->keyword != NULL; option++)
 	{
-		if (asprintf(&sql, identity_sql, published) >= 0)
-			result = doctor_query(doctor, check, sql);
-		free(sql);
-		free(published);
+		if (option->val == NULL || *option->dispchar == '*')
+			continue;
+		fprintf(out, "%s%s=", ftell(out) > 0 ? " " : "", option->keyword);
+		put_quoted(out, option->val, "\\'");
 	}
-	if (result == NULL)
-		return;
-	if (strcmp(PQgetvalue(result, 0, 0), "0") == 0)
-		doctor_say(doctor, DOCTOR_OK, check, "every %s table has a replica identity",
-				   publications[0] != '\0' ? "published" : "permanent");
-	else
+	fclose(out);
+	PQconninfoFree(parsed);
+	return text;
+}
+
+/* A command of ours that the user may copy as it stands. */
+static void
+remedy_command(Doctor *doctor, const char *subcommand)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (out == NULL)
+		abort();
+	fprintf(out, "cdc_client %s", subcommand);
+	if (doctor->options->dbname != NULL)
 	{
-		doctor_say(
-			doctor, DOCTOR_WARN, check,
-			"tables without a replica identity: %s (%s%s); their updates and deletes say not "
-			"of which row",
-			PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 1),
-			atoi(PQgetvalue(result, 0, 0)) > 3 ? ", ..." : "");
-		doctor_remedy(doctor, "%s  (or give them primary keys)", PQgetvalue(result, 0, 2));
+		char *dbname = without_password(doctor->options->dbname);
+
+		fputs(" --dbname=", out);
+		put_quoted(out, dbname, "'\\''");
+		free(dbname);
 	}
-	PQclear(result);
+	fprintf(out, " --slot=%s", doctor->options->slot);
+	fclose(out);
+	doctor_remedy(doctor, "%s", text);
+	free(text);
 }
 
 static void
@@ -214,7 +196,7 @@ check_slot(Doctor *doctor)
 	if (!slot->exists)
 	{
 		doctor_say(doctor, DOCTOR_WARN, check, "slot %s does not exist yet", name);
-		doctor_remedy(doctor, "cdc_client slot create --slot=%s", name);
+		remedy_command(doctor, "slot create");
 		return;
 	}
 	if (slot_check_usable(slot, name, PQdb(doctor->sql), &err) != CDC_OK)
@@ -297,15 +279,10 @@ check_sink(Doctor *doctor)
 void
 doctor_check_stream(Doctor *doctor)
 {
-	char *publications = selection_publications(doctor->options);
-
-	check_privilege(doctor);
-	check_replication_connection(doctor);
+	if (check_privilege(doctor))
+		check_replication_connection(doctor);
 	check_plugin(doctor);
-	if (publications != NULL && publications[0] != '\0')
-		check_publications(doctor, publications);
-	check_replica_identity(doctor, publications != NULL ? publications : "");
-	free(publications);
+	doctor_check_selection(doctor);
 	check_slot(doctor);
 	check_sink(doctor);
 }

@@ -49,34 +49,131 @@ take_name(const char *names, char *name)
 }
 
 char *
-selection_publications(const CdcOptions *options)
+selection_read_names(const char *names)
 {
-	const char *names = selection_option(options, "publication_names");
-	char *list;
-	char *name;
+	/* a quote in a name becomes two, a comma between names two bytes and two quotes */
+	char *list = malloc(strlen(names) * 5 + 1);
+	char *name = malloc(strlen(names) + 1);
 	size_t length = 0;
 
-	if (names == NULL)
-		return NULL;
-	/* a quote in a name becomes two, a comma between names two bytes and two quotes */
-	list = malloc(strlen(names) * 5 + 1);
-	name = malloc(strlen(names) + 1);
-	if (list != NULL)
-		list[0] = '\0';
-	if (list != NULL && name != NULL)
+	if (list == NULL || name == NULL)
+		abort();
+	list[0] = '\0';
+	for (names += strspn(names, " ,"); *names != '\0'; names += strspn(names, " ,"))
 	{
-		for (names += strspn(names, " ,"); *names != '\0'; names += strspn(names, " ,"))
-		{
-			char *literal;
+		char *literal;
 
-			names = take_name(names, name);
-			literal = pgconn_quote_literal(name);
-			length += (size_t) sprintf(list + length, "%s%s", length > 0 ? ", " : "", literal);
-			free(literal);
-		}
+		names = take_name(names, name);
+		literal = pgconn_quote_literal(name);
+		length += (size_t) sprintf(list + length, "%s%s", length > 0 ? ", " : "", literal);
+		free(literal);
 	}
 	free(name);
 	return list;
+}
+
+static char *
+copy_text(const char *text)
+{
+	char *copy = strdup(text);
+
+	if (copy == NULL)
+		abort();
+	return copy;
+}
+
+/* Where the pipeline says something about publications, and the options did not. */
+static void
+take_pipeline(Selection *selection, const PGresult *row, bool take_privileges)
+{
+	selection->has_pipeline = true;
+	selection->by_pipeline = selection->publications == NULL;
+	if (selection->publications == NULL && !PQgetisnull(row, 0, 0))
+		selection->publications = selection_read_names(PQgetvalue(row, 0, 0));
+	if (selection->publications == NULL)
+		selection->publications = copy_text(PQgetvalue(row, 0, 1));
+	if (take_privileges)
+		selection->enforces_privileges = strcmp(PQgetvalue(row, 0, 2), "enforce") == 0;
+}
+
+static CdcStatus
+read_pipeline(PGconn *sql, bool take_privileges, Selection *selection, CdcError *err)
+{
+	PGresult *result = NULL;
+	CdcStatus status = pgconn_query(
+		sql, "SELECT pg_catalog.to_regclass('cdc.pipelines') IS NOT NULL", &result, err);
+
+	selection->has_extension = status == CDC_OK && PQgetvalue(result, 0, 0)[0] == 't';
+	PQclear(result);
+	if (status != CDC_OK || !selection->has_extension)
+		return status;
+	status = pgconn_query_params(
+		sql,
+		"SELECT options->>'publication_names', (SELECT coalesce(pg_catalog.string_agg("
+		"pg_catalog.quote_literal(n), ', '), '') FROM pg_catalog.unnest(publications) n), "
+		"options->>'privileges' FROM cdc.pipelines WHERE pipeline = $1",
+		1, &selection->pipeline, &result, err);
+	if (status == CDC_OK && PQntuples(result) > 0)
+		take_pipeline(selection, result, take_privileges);
+	PQclear(result);
+	return status;
+}
+
+static CdcStatus
+find_missing(PGconn *sql, Selection *selection, CdcError *err)
+{
+	static const char query[] =
+		"SELECT pg_catalog.string_agg(pg_catalog.quote_ident(n), ', '), pg_catalog.string_agg("
+		"pg_catalog.format('CREATE PUBLICATION %%I FOR ALL TABLES;', n), ' ') FROM "
+		"pg_catalog.unnest(ARRAY[%s]::name[]) n WHERE n NOT IN (SELECT pubname FROM "
+		"pg_catalog.pg_publication)";
+	PGresult *result = NULL;
+	char *text = NULL;
+	CdcStatus status;
+
+	if (asprintf(&text, query, selection->publications) < 0)
+		abort();
+	status = pgconn_query(sql, text, &result, err);
+	free(text);
+	if (status == CDC_OK && !PQgetisnull(result, 0, 0))
+	{
+		selection->missing = copy_text(PQgetvalue(result, 0, 0));
+		selection->missing_remedy = copy_text(PQgetvalue(result, 0, 1));
+	}
+	PQclear(result);
+	return status;
+}
+
+CdcStatus
+selection_read(PGconn *sql, const CdcOptions *options, Selection *selection, CdcError *err)
+{
+	const char *names = selection_option(options, "publication_names");
+	const char *privileges = selection_option(options, "privileges");
+	CdcStatus status = CDC_OK;
+
+	memset(selection, 0, sizeof(*selection));
+	selection->pipeline = selection_option(options, "pipeline");
+	selection->enforces_privileges = privileges != NULL && strcmp(privileges, "enforce") == 0;
+	if (names != NULL)
+		selection->publications = selection_read_names(names);
+	if (selection->pipeline != NULL)
+		status = read_pipeline(sql, privileges == NULL, selection, err);
+	if (selection->publications == NULL)
+		selection->publications = copy_text("");
+	if (status == CDC_OK && selection->publications[0] != '\0')
+		status = find_missing(sql, selection, err);
+	if (status != CDC_OK)
+		selection_free(selection);
+	return status;
+}
+
+void
+selection_free(Selection *selection)
+{
+	free(selection->publications);
+	free(selection->missing);
+	free(selection->missing_remedy);
+	memset(selection, 0, sizeof(*selection));
 }
 
 static CdcStatus
@@ -93,62 +190,22 @@ refuse(const char *what, const char *names, const char *how, CdcError *err)
 	return CDC_USAGE;
 }
 
-static CdcStatus
-check_publications(PGconn *sql, const char *publications, CdcError *err)
-{
-	static const char query[] =
-		"SELECT pg_catalog.string_agg(pg_catalog.quote_ident(n), ', ') FROM "
-		"pg_catalog.unnest(ARRAY[%s]::name[]) n WHERE n NOT IN (SELECT pubname FROM "
-		"pg_catalog.pg_publication)";
-	size_t size = sizeof(query) + strlen(publications);
-	char *text = malloc(size);
-	PGresult *result = NULL;
-	CdcStatus status;
-
-	if (text == NULL)
-		return cdc_error(err, CDC_RETRY, "out of memory");
-	snprintf(text, size, query, publications);
-	status = pgconn_query(sql, text, &result, err);
-	free(text);
-	if (status == CDC_OK && !PQgetisnull(result, 0, 0))
-		status = refuse("publication", PQgetvalue(result, 0, 0),
-						"CREATE PUBLICATION ... FOR TABLE ...", err);
-	PQclear(result);
-	return status;
-}
-
-static CdcStatus
-check_pipeline(PGconn *sql, const char *pipeline, CdcError *err)
-{
-	PGresult *result = NULL;
-	CdcStatus status = pgconn_query(
-		sql, "SELECT pg_catalog.to_regclass('cdc.pipelines') IS NOT NULL", &result, err);
-
-	if (status == CDC_OK && PQgetvalue(result, 0, 0)[0] != 't')
-		status = refuse("pipeline", pipeline,
-						"CREATE EXTENSION cdc_decoder; SELECT cdc.create_pipeline('...')", err);
-	PQclear(result);
-	result = NULL;
-	if (status == CDC_OK)
-		status = pgconn_query_params(sql, "SELECT FROM cdc.pipelines WHERE pipeline = $1", 1,
-									 &pipeline, &result, err);
-	if (status == CDC_OK && PQntuples(result) == 0)
-		status = refuse("pipeline", pipeline, "SELECT cdc.create_pipeline('...')", err);
-	PQclear(result);
-	return status;
-}
-
 CdcStatus
 selection_check(PGconn *sql, const CdcOptions *options, CdcError *err)
 {
-	const char *pipeline = selection_option(options, "pipeline");
-	char *publications = selection_publications(options);
-	CdcStatus status = CDC_OK;
+	Selection selection;
+	CdcStatus status = selection_read(sql, options, &selection, err);
 
-	if (publications != NULL && publications[0] != '\0')
-		status = check_publications(sql, publications, err);
-	if (status == CDC_OK && pipeline != NULL)
-		status = check_pipeline(sql, pipeline, err);
-	free(publications);
+	if (status != CDC_OK)
+		return status;
+	if (selection.pipeline != NULL && !selection.has_extension)
+		status = refuse("pipeline", selection.pipeline,
+						"CREATE EXTENSION cdc_decoder; SELECT cdc.create_pipeline('...')", err);
+	else if (selection.pipeline != NULL && !selection.has_pipeline)
+		status = refuse("pipeline", selection.pipeline, "SELECT cdc.create_pipeline('...')", err);
+	else if (selection.missing != NULL)
+		status = refuse(selection.by_pipeline ? "publication of the pipeline" : "publication",
+						selection.missing, "CREATE PUBLICATION ... FOR TABLE ...", err);
+	selection_free(&selection);
 	return status;
 }

@@ -45,6 +45,24 @@ $node->safe_psql('postgres', 'INSERT INTO t VALUES (3)');
 client_ok($node, [ @stream, '--pipeline=masked' ], 'a pipeline that exists');
 is(scalar(split /\n/, PostgreSQL::Test::Utils::slurp_file($file)), 2, 'has its record');
 
+# The publications that a pipeline names
+$node->safe_psql('postgres', q{SELECT cdc.create_pipeline('named', '{gone,"Odd, name"}')});
+$before = confirmed();
+client_fails($node, [ @stream, '--pipeline=named' ], 1,
+	[qr/publication of the pipeline does not exist: gone/, qr/DETAIL .*skipped for good/, qr/HINT .*--accept=missing/], 'a missing one of a pipeline');
+is(confirmed(), $before, 'nothing was acknowledged');
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (4)');
+client_ok($node, [ @stream, '--pipeline=named', '--publication-names="Odd, name"' ], 'publications go before the pipeline\'s');
+is(scalar(split /\n/, PostgreSQL::Test::Utils::slurp_file($file)), 3, 'and select');
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (5)');
+client_ok($node, [ @stream, '--pipeline=named', '--accept=missing' ], 'a missing one of a pipeline that is accepted');
+is(scalar(split /\n/, PostgreSQL::Test::Utils::slurp_file($file)), 4, 'selects nothing, the other does');
+# An expression that fails: whose it is
+$node->safe_psql('postgres', q{SELECT cdc.set_column('masked', 't', 'share', '1 / (id - 6)'); INSERT INTO t VALUES (6)});
+client_fails($node, [ @stream, '--pipeline=masked' ], 2, [qr/SQLSTATE 22012/, qr/DETAIL  pipeline "masked", member "share" of "public"\."t", commit_lsn [^,]*, seq 1\./],
+	'an expression that fails is named');
+client_ok($node, [ @stream, '--pipeline=masked', '--on-expression-error=null' ], 'and can be passed');
+
 # a path that was meant as a sink
 client_fails($node, [ 'stream', '--slot=one', "--sink=$file" ], 1,
 	[qr/sink "\Q$file\E"/, qr/HINT .*file:\/\/\Q$file\E/], 'a path is no URI, but what it would be is said');
