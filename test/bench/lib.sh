@@ -163,7 +163,9 @@ bench_begin()
 	mkdir "$work/lib"
 	cp "$build/floor/floor.so" "$work/lib/"
 	[ ! -f "$plugin_dir/cdc_decoder.so" ] || cp "$plugin_dir/cdc_decoder.so" "$work/lib/"
-	chmod -R a+rX "$work/lib"
+	make -s -C "$top_dir" PG_CONFIG="$pg_config" with_llvm=no DESTDIR="$work/install" install-extension \
+		>"$work/install.log" 2>&1 || { cat "$work/install.log" >&2; fail "the extension's SQL is not there"; }
+	chmod -R a+rX "$work/lib" "$work/install"
 	[ "$(id -u)" != 0 ] || chown postgres "$work"
 
 	as_server "$bindir/initdb" -D "$work/data" -U postgres -A trust -E UTF8 --locale=C \
@@ -173,8 +175,13 @@ bench_begin()
 		echo "listen_addresses = ''"
 		echo "unix_socket_directories = '$work'"
 		echo "dynamic_library_path = '$work/lib:\$libdir'"
-		if as_server "$bindir/postgres" --describe-config | grep '^output_plugin_libraries' \
-			>/dev/null; then
+		known=$(as_server "$bindir/postgres" --describe-config | cut -f 1)
+		if grep -qx extension_control_path <<<"$known"; then
+			echo "extension_control_path = '$work/install$("$pg_config" --sharedir):\$system'"
+		elif grep -qx extension_destdir <<<"$known"; then
+			echo "extension_destdir = '$work/install'"
+		fi
+		if grep -qx output_plugin_libraries <<<"$known"; then
 			echo "output_plugin_libraries = 'pgoutput, test_decoding, wal2json, decoderbufs, floor, cdc_decoder'"
 		fi
 	} >"$work/settings"

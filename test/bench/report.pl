@@ -4,6 +4,7 @@
 #	report.pl decode FILE		lines: workload NAME TEXT; run WORKLOAD PLUGIN "key=value ..."
 #	report.pl client FILE		lines: workload NAME TEXT; drain WORKLOAD PROGRAM "key=value ...";
 #								latency PROGRAM "..."; memory WHERE PROGRAM "..."; rate N; memory_rows N
+#	report.pl rules FILE		lines: rows N; run narrow VARIANT "key=value ..."; writer with|without "..."
 #	report.pl insert NAME REPORT DOCUMENT	puts a report into a document
 #
 # Fields of a line are separated by tabs.
@@ -311,6 +312,75 @@ sub client_report
 	memory_report($read) if $read->{memory};
 }
 
+my @variants = (
+	[ 'floor', 'one byte per commit' ],
+	[ 'filtered', 'no publication has the table' ],
+	[ 'plain', 'the whole rows' ],
+	[ 'columns', 'a column list of two of the five columns' ],
+	[ 'computed', 'a computed member and a masked one' ],
+	[ 'lookup-same', 'a member looked up; 5,000 keys that repeat' ],
+	[ 'lookup-each', 'a member looked up; another key for each row' ]);
+
+sub rules_report
+{
+	my ($file) = @_;
+	my ($rows, %runs, %writer, %cpu);
+	open(my $in, '<', $file) or die "report.pl: cannot read $file: $!\n";
+	while (my $line = <$in>)
+	{
+		chomp $line;
+		my ($kind, @rest) = split /\t/, $line;
+		$rows = $rest[0] if $kind eq 'rows';
+		push @{ $runs{ $rest[1] } }, parse_pairs($rest[2]) if $kind eq 'run';
+		push @{ $writer{ $rest[0] } }, parse_pairs($rest[1]) if $kind eq 'writer';
+	}
+	close($in);
+	$cpu{$_} = median(map { $_->{cpu} // 0 } @{ $runs{$_} }) for keys %runs;
+	print "### Decoding narrow: $rows inserts of 5 columns, one transaction\n\n";
+	table(
+		[ 'variant', 'what', 'CPU s: median (min–max)', 'wall s: median (min–max)', 'MB', 'CPU / plain' ],
+		map {
+			my ($name, $what) = @$_;
+			my @runs = @{ $runs{$name} };
+			grep({ exists $_->{failed} } @runs)
+			  ? [ $name, "failed: $runs[0]{failed}", ('') x 4 ]
+			  : [
+				$name, $what,
+				range('%.2f', map { $_->{cpu} } @runs),
+				range('%.2f', map { $_->{wall} } @runs),
+				sprintf('%.1f', $runs[0]{bytes} / 1e6),
+				sprintf('%.2f', $cpu{$name} / $cpu{plain}),
+			  ]
+		} @variants);
+	print "Lookups per second are rows by the CPU that they take beyond plain's.\n\n";
+	goal('filtered, times the floor', $cpu{filtered} / $cpu{floor}, 'at most', 1.05);
+	goal('columns, times plain', $cpu{columns} / $cpu{plain}, 'at most', 1);
+	goal('computed, times plain', $cpu{computed} / $cpu{plain}, 'at most', 2);
+	goal("thousand lookups/s, $_->[0]", $rows / ($cpu{ $_->[0] } - $cpu{plain}) / 1000, 'at least', $_->[1])
+	  for grep { $cpu{ $_->[0] } > $cpu{plain} } [ 'lookup-same', 400 ], [ 'lookup-each', 150 ];
+	goal("thousand rows/s in all, $_", $rows / median(map { $_->{wall} } @{ $runs{$_} }) / 1000, 'at least', 0)
+	  for 'lookup-same', 'lookup-each';
+	print "\n### Writing to a reference\n\n";
+	my %median = map {
+		my $with = $_;
+		$with => { map { my $key = $_; $key => median(map { $_->{$key} } @{ $writer{$with} }) } qw(tps bulk ignored) }
+	} qw(without with);
+	table(
+		[ '', 'single-row updates/s', 'bulk update of looked-up columns, s', 'bulk update of other columns, s' ],
+		map {
+			my @runs = @{ $writer{$_} };
+			[
+				"$_ a lookup",
+				range('%.0f', map { $_->{tps} } @runs),
+				range('%.2f', map { $_->{bulk} } @runs),
+				range('%.2f', map { $_->{ignored} } @runs)
+			]
+		} qw(without with));
+	printf "With a lookup: %.2f of the updates/s, %.2f and %.2f times the seconds.\n\n",
+	  $median{with}{tps} / $median{without}{tps}, $median{with}{bulk} / $median{without}{bulk},
+	  $median{with}{ignored} / $median{without}{ignored};
+}
+
 sub slurp
 {
 	my ($file) = @_;
@@ -334,9 +404,9 @@ sub insert_report
 	close($out) or die "report.pl: cannot write $document_file: $!\n";
 }
 
-my %reports = (decode => [ \&decode_report, 1 ], client => [ \&client_report, 1 ], insert => [ \&insert_report, 3 ]);
+my %reports = (decode => [ \&decode_report, 1 ], client => [ \&client_report, 1 ], rules => [ \&rules_report, 1 ], insert => [ \&insert_report, 3 ]);
 my $kind = shift @ARGV // '';
-die "usage: report.pl decode FILE | client FILE | insert NAME REPORT DOCUMENT\n"
+die "usage: report.pl decode FILE | client FILE | rules FILE | insert NAME REPORT DOCUMENT\n"
   unless $reports{$kind} && @ARGV == $reports{$kind}[1];
 binmode(STDOUT, ':raw');
 $reports{$kind}[0]->(@ARGV);
