@@ -30,7 +30,6 @@
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
-#include "commands/defrem.h"
 #include "commands/trigger.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
@@ -44,6 +43,7 @@
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "cdc_compat.h"
 #include "cdc_lookup_key.h"
@@ -60,7 +60,6 @@ typedef struct Feed
 	int ncolumns;
 	const int16 *columns; /* of the reference, in the order of the shadow's */
 	int nkeys;
-	Oid reference_index;
 	Oid shadow_index;
 	Snapshot snapshot;
 	Datum *values; /* a row's, in the order of the shadow's columns */
@@ -82,9 +81,9 @@ identifies_rows(Relation index, TupleDesc desc)
 	for (int i = 0; i < form->indnkeyatts; i++)
 	{
 		Form_pg_attribute attr = TupleDescAttr(desc, form->indkey.values[i] - 1);
-		Oid opclass = GetDefaultOpClass(getBaseType(attr->atttypid), BTREE_AM_OID);
+		Oid family = lookup_type_cache(attr->atttypid, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
 
-		if (!OidIsValid(opclass) || get_opclass_family(opclass) != index->rd_opfamily[i] ||
+		if (!OidIsValid(family) || family != index->rd_opfamily[i] ||
 			index->rd_indcollation[i] != attr->attcollation)
 			return false;
 	}
@@ -169,7 +168,8 @@ rows_are_identical(TupleDesc desc, const Datum *a, const bool *a_nulls, const Da
 static bool
 read_reference(Feed *feed, const Datum *key)
 {
-	SysScanDesc scan = begin_scan(feed, feed->reference, feed->reference_index, feed->columns, key);
+	Oid index = find_index(feed->reference, feed->columns, feed->nkeys);
+	SysScanDesc scan = begin_scan(feed, feed->reference, index, feed->columns, key);
 	HeapTuple tuple = systable_getnext(scan);
 	bool found = HeapTupleIsValid(tuple);
 
@@ -186,12 +186,37 @@ read_reference(Feed *feed, const Datum *key)
 	return found;
 }
 
-/* Makes the shadow say what the reference says for a key. */
+/*
+ * Nearly always a trigger's new row is what the table says now, which spares looking for it: then nobody
+ * has updated, deleted or locked this version since.
+ */
+static bool
+read_slot(Feed *feed, TupleTableSlot *slot)
+{
+	bool to_be_freed;
+	HeapTuple tuple;
+	bool present;
+
+	if (slot == NULL)
+		return false;
+	tuple = ExecFetchSlotHeapTuple(slot, false, &to_be_freed);
+	present = (tuple->t_data->t_infomask & HEAP_XMAX_INVALID) != 0;
+	if (to_be_freed) /* made from the slot's values, so its header tells nothing */
+	{
+		heap_freetuple(tuple);
+		return false;
+	}
+	for (int i = 0; present && i < feed->ncolumns; i++)
+		feed->values[i] = slot_getattr(slot, feed->columns[i], &feed->nulls[i]);
+	return present;
+}
+
+/* Makes the shadow say what the reference says for a key; after is that key's row, if it is still there. */
 static void
-sync_key(Feed *feed, const Datum *key)
+sync_key(Feed *feed, const Datum *key, TupleTableSlot *after)
 {
 	TupleDesc desc = RelationGetDescr(feed->shadow);
-	bool wanted = read_reference(feed, key);
+	bool wanted = read_slot(feed, after) || read_reference(feed, key);
 	SysScanDesc scan = begin_scan(feed, feed->shadow, feed->shadow_index, NULL, key);
 	Datum *values = palloc(sizeof(Datum) * desc->natts);
 	bool *nulls = palloc(sizeof(bool) * desc->natts);
@@ -257,14 +282,14 @@ take_snapshot(Feed *feed)
 }
 
 static void
-sync_slot(Feed *feed, TupleTableSlot *slot)
+sync_slot(Feed *feed, TupleTableSlot *slot, bool is_after)
 {
 	Datum key[INDEX_MAX_KEYS];
 
 	if (slot == NULL || !get_key(feed, slot, key))
 		return;
 	take_snapshot(feed);
-	sync_key(feed, key);
+	sync_key(feed, key, is_after ? slot : NULL);
 	UnregisterSnapshot(feed->snapshot);
 }
 
@@ -351,11 +376,10 @@ feed_row(Feed *feed, const TriggerData *trigger)
 
 	if (before && after && slots_are_identical(feed, feed->ncolumns, before, after))
 		return;
-	feed->reference_index = find_index(feed->reference, feed->columns, feed->nkeys);
 	if (before && after && slots_are_identical(feed, feed->nkeys, before, after))
 		before = NULL;
-	sync_slot(feed, before);
-	sync_slot(feed, after);
+	sync_slot(feed, before, false);
+	sync_slot(feed, after, true);
 }
 
 Datum

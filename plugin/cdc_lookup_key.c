@@ -5,13 +5,12 @@
 #include "postgres.h"
 
 #include "access/nbtree.h"
-#include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
-#include "commands/defrem.h"
 #include "fmgr.h"
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
 #include "cdc_compat.h"
 #include "cdc_lookup_key.h"
@@ -46,15 +45,13 @@ cdc_lookup_key_init(CdcLookupKey *key, Oid key_type, Oid collation, Oid type)
 {
 	Oid base_key_type = getBaseType(key_type);
 	Oid base_type = getBaseType(type);
-	Oid opclass = GetDefaultOpClass(base_key_type, BTREE_AM_OID);
-	Oid family;
-	Oid input;
+	const TypeCacheEntry *known = lookup_type_cache(base_key_type, TYPECACHE_BTREE_OPFAMILY);
+	Oid family = known->btree_opf;
+	Oid input = known->btree_opintype;
 	Oid operator;
 
-	if (!OidIsValid(opclass))
+	if (!OidIsValid(family))
 		refuse_types(type, key_type);
-	family = get_opclass_family(opclass);
-	input = get_opclass_input_type(opclass);
 	if (IsPolymorphicType(input) && base_type != base_key_type)
 		refuse_types(type, key_type);
 	key->subtype = IsBinaryCoercible(base_type, input) ? input : base_type;
