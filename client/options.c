@@ -352,32 +352,10 @@ refuse_both(const Gathering *g, const char *left, const char *right)
 	return CDC_USAGE;
 }
 
-/* --on-error=stop|dead-letter:URI; the URI itself is read by the sink that it names. */
-static CdcStatus
-read_on_error(Gathering *g)
-{
-	static const char prefix[] = "dead-letter:";
-	CdcOptions *options = g->options;
-	const Setting *setting = find_setting(g, "on-error");
-	const char *text = options->on_error;
-
-	if (text == NULL || strcmp(text, "stop") == 0)
-		return CDC_OK;
-	options->dead_letter = text + sizeof(prefix) - 1;
-	if (strncmp(text, prefix, sizeof(prefix) - 1) == 0 && *options->dead_letter != '\0')
-		return CDC_OK;
-	cdc_error(g->err, CDC_USAGE, "%s: \"%s\" is neither stop nor dead-letter:URI", setting->where,
-			  option_shown(text));
-	cdc_error_hint(g->err,
-				   "For example --on-error=dead-letter:file:///var/lib/cdc/dead.ndjson; the URI is "
-				   "that of any sink.");
-	return CDC_USAGE;
-}
-
 static CdcStatus
 check_together(Gathering *g)
 {
-	const CdcOptions *options = g->options;
+	CdcOptions *options = g->options;
 	const Setting *failover = find_setting(g, "failover");
 	CdcStatus status = CDC_OK;
 
@@ -389,7 +367,9 @@ check_together(Gathering *g)
 	if (status == CDC_OK && options->command == CMD_STREAM)
 		status = refuse_both(g, "endpos", "until");
 	if (status == CDC_OK)
-		status = read_on_error(g);
+		status = setting_read_on_error(options, find_setting(g, "on-error"), g->err);
+	if (status == CDC_OK)
+		status = setting_check_accept(options, find_setting(g, "accept"), g->err);
 	if (status == CDC_OK)
 		status = require_operand(g);
 	if (status == CDC_OK && options->command == CMD_PIPELINE_EXPORT)

@@ -20,6 +20,7 @@
 
 /* What wal_sender_timeout of our own walsender becomes; it reports to us by half of it. */
 #define PGCONN_WAL_SENDER_TIMEOUT "60s"
+#define PGCONN_WAL_SENDER_TIMEOUT_US INT64_C(60000000)
 
 /* The plugin's name, which is its library's. */
 #define PGCONN_PLUGIN "cdc_decoder"

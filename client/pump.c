@@ -20,6 +20,7 @@
 #include "delivery.h"
 #include "divert.h"
 #include "log.h"
+#include "session_server.h"
 #include "wal_message.h"
 
 /* A signal that arrives just before poll() is noticed after this at the latest. */
@@ -182,14 +183,20 @@ store_idle_progress(Pump *pump, int64_t now, CdcError *err)
 {
 	Session *session = pump->session;
 	CdcStatus status;
+	bool same_timeline;
 
 	if (pump->idle_lsn <= session->taken.confirmed || pump->delivery.in_transaction ||
 		(!pump->idle_asked && !pump->stopping && now - pump->idle_stored < IDLE_STORE_INTERVAL))
 		return CDC_OK;
-	status = session_check_promotion(session, err);
+	status = session_check_timeline(session, &same_timeline, err);
 	if (status != CDC_OK)
 		return status;
 	pump->idle_stored = now;
+	if (!same_timeline)
+	{
+		pump->idle_lsn = 0; /* the next keepalive names it again */
+		return CDC_OK;
+	}
 	session->taken.confirmed = pump->idle_lsn;
 	return session_sink_status(
 		session, session->state->sink->base.ops->store(session->state->sink, &session->taken, err));
@@ -224,7 +231,7 @@ static int64_t
 ask_deadline(const Pump *pump)
 {
 	const StreamState *state = pump->session->state;
-	int64_t interval = state->options->receive_timeout / 3;
+	int64_t interval = pump->session->receive_timeout / 3;
 	int64_t since = pump->last_received > pump->last_asked ? pump->last_received : pump->last_asked;
 
 	if (pump->stopping || pump->delivery.message != NULL)
@@ -278,6 +285,9 @@ take_turn(Pump *pump, int64_t now, CdcError *err)
 		status = poll_sink(session, now, err);
 	if (status != CDC_OK)
 		return status;
+	/* What was accepted was accepted once: a gap that opens later is another one. */
+	if (position_covers(&session->progress.durable, &session->start))
+		state->accepts = (ResumeAccepts){0};
 	if (session->progress.closed)
 		begin_stop(pump, PUMP_CLOSED, now);
 	/* Until the position that we began with is stored, the sink may speak of another stream. */
@@ -329,7 +339,7 @@ wait_for_events(Pump *pump, bool read_socket, CdcError *err)
 static CdcStatus
 check_receive_timeout(Pump *pump, int64_t now, CdcError *err)
 {
-	int64_t timeout = pump->session->state->options->receive_timeout;
+	int64_t timeout = pump->session->receive_timeout;
 
 	if (now - pump->last_received < timeout)
 		return CDC_OK;

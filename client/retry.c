@@ -6,6 +6,8 @@
 
 #define FIRST_PAUSE INT64_C(100000)
 
+#define HEALTHY_AFTER INT64_C(10000000)
+
 void
 retry_start(Retry *retry, int64_t retry_for, uint64_t seed)
 {
@@ -13,6 +15,14 @@ retry_start(Retry *retry, int64_t retry_for, uint64_t seed)
 	retry->failing_since = 0;
 	retry->attempts = 0;
 	retry->random = seed != 0 ? seed : 1;
+}
+
+bool
+retry_was_progress(const RetrySession *session)
+{
+	bool healthy = session->read_all && session->lasted >= HEALTHY_AFTER;
+
+	return session->caught_up && (session->moved || healthy);
 }
 
 void

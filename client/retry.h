@@ -25,6 +25,22 @@ typedef struct Retry
 
 extern void retry_start(Retry *retry, int64_t retry_for, uint64_t seed);
 
+/* What a session that failed had come to. */
+typedef struct RetrySession
+{
+	bool caught_up; /* the sink made durable all that earlier sessions had given it */
+	bool moved;     /* something became durable that was not before */
+	bool read_all;  /* all that the server had at the session's beginning was read */
+	int64_t lasted; /* from the session's opening to its failure */
+} RetrySession;
+
+/*
+ * Whether its failure is a first one.  A session that delivered nothing counts too if it lasted, for an
+ * idle server's connections break now and then; but only if it had come to the end of the WAL: a failure
+ * of decoding may take its time to come, each time.
+ */
+extern bool retry_was_progress(const RetrySession *session);
+
 /* There was progress: the next failure is a first one. */
 extern void retry_progress(Retry *retry);
 

@@ -40,7 +40,7 @@ typedef struct StreamState
 	const CdcOptions *options;
 	const volatile int *interrupted;
 	Sink *sink;
-	ResumeAccepts accepts; /* not yet used */
+	ResumeAccepts accepts; /* until the position that they led to is durable */
 	bool selection_known;  /* what is selected by name exists, or need not */
 	uint64_t endpos;       /* 0: none */
 	uint64_t records;      /* delivered since the start */
@@ -59,7 +59,8 @@ typedef struct Session
 	PGconn *conn; /* in CopyBoth once open */
 	ServerIdentity identity;
 	bool in_recovery;
-	uint64_t flush_lsn; /* of the server, once the slot was acquired */
+	int64_t receive_timeout; /* of this connection: what the user gave, unless that cannot work */
+	uint64_t flush_lsn;      /* of the server, once the slot was acquired */
 	Source source;
 	TimelineHistory history;
 	SlotInfo slot;
@@ -91,9 +92,6 @@ extern CdcStatus session_send_feedback(Session *session, int64_t now, CdcError *
 
 /* Sends one now, due or not. */
 extern CdcStatus session_send_status(Session *session, int64_t now, CdcError *err) CDC_MUST_CHECK;
-
-/* Of a session that began on a standby: CDC_RETRY where that has been promoted since. */
-extern CdcStatus session_check_promotion(Session *session, CdcError *err) CDC_MUST_CHECK;
 
 /* Asks for the end of CopyBoth and waits for it, a bounded time; what still comes is dropped. */
 extern void session_leave(Session *session);

@@ -18,9 +18,6 @@
 #include "retry.h"
 #include "session.h"
 
-/* A session that lasted so long, or moved on, was no part of the failure before it. */
-#define HEALTHY_AFTER (10 * CLOCK_SECOND)
-
 /* SQLSTATE object_in_use: another walsender has the slot. */
 #define SLOT_HELD "55006"
 
@@ -46,26 +43,24 @@ open_and_pump(Stream *stream, CdcError *err)
 	return status;
 }
 
-/*
- * Progress is what the sink made durable beyond all that earlier sessions had given it; where they
- * had given it nothing more, a session that lasted counts too.
- */
+/* Judges the session that has failed. */
 static void
 note_progress(Stream *stream, int64_t now)
 {
 	const Session *session = &stream->session;
 	const Position *durable = &session->progress.durable;
-	bool caught_up;
-	bool moved;
+	RetrySession facts;
 
 	if (session->opened == 0)
 		return;
-	caught_up = record_id_compare(&durable->id, &stream->state.handed_over) >= 0;
-	moved = record_id_compare(&durable->id, &stream->durable.id) > 0 ||
-			durable->confirmed > stream->durable.confirmed;
-	if (caught_up && (moved || now - session->opened >= HEALTHY_AFTER))
+	facts.caught_up = record_id_compare(&durable->id, &stream->state.handed_over) >= 0;
+	facts.moved = record_id_compare(&durable->id, &stream->durable.id) > 0 ||
+				  durable->confirmed > stream->durable.confirmed;
+	facts.read_all = session->feedback.received >= session->flush_lsn;
+	facts.lasted = now - session->opened;
+	if (retry_was_progress(&facts))
 		retry_progress(&stream->retry);
-	if (moved)
+	if (facts.moved)
 		stream->durable = *durable;
 }
 

@@ -104,7 +104,12 @@ pipe($reader, $writer);
 $node->safe_psql('postgres', "INSERT INTO t SELECT g, repeat('v', 100) FROM generate_series(100001, 110000) g");
 $client = start_client($db, 's', '-', stdout => $writer, args => ['--status-interval=100ms']);
 close($writer);
-sysread($reader, $first, 100);
+# the pipe is full: the sink holds more than it can write
+wait_until('a full pipe', sub {
+	my $waiting = pack('i', 0);
+	ioctl($reader, 0x541B, $waiting) or die "FIONREAD failed: $!"; # asm-generic/ioctls.h
+	return unpack('i', $waiting) > 60_000;
+});
 kill 'TERM', $client->{pid};
 $node->stop('immediate');
 is(wait_client($client), 3, 'the server gone and the sink stuck after a signal: exit code 3');

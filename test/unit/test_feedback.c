@@ -204,6 +204,26 @@ gives_up_when_the_time_is_up(void **state)
 	assert_true(retry_failed(&retry, now, RETRY_MAX_PAUSE, &pause));
 }
 
+/* A failure that takes its time to come, each time, must come to an end all the same. */
+static void
+lasting_is_no_progress_by_itself(void **state)
+{
+	RetrySession session = {.caught_up = true, .moved = true};
+
+	(void) state;
+	assert_true(retry_was_progress(&session));
+	session.moved = false;
+	session.lasted = 3600 * CLOCK_SECOND;
+	assert_false(retry_was_progress(&session));
+	session.read_all = true; /* an idle server's connection that broke after an hour */
+	assert_true(retry_was_progress(&session));
+	session.lasted = CLOCK_SECOND;
+	assert_false(retry_was_progress(&session));
+	session.moved = true;
+	session.caught_up = false; /* the sink lost what it had been given before */
+	assert_false(retry_was_progress(&session));
+}
+
 int
 main(void)
 {
@@ -215,6 +235,7 @@ main(void)
 		cmocka_unit_test(messages_are_parsed),
 		cmocka_unit_test(pauses_grow_and_vary),
 		cmocka_unit_test(gives_up_when_the_time_is_up),
+		cmocka_unit_test(lasting_is_no_progress_by_itself),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

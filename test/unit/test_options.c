@@ -438,6 +438,22 @@ test_on_error(void **state)
 	assert_null(options.dead_letter);
 }
 
+static void
+test_accept(void **state)
+{
+	(void) state;
+	check_refused(ARGS("stream", "--slot=s", "--sink=-"), ENV("CDC_ACCEPT=missing,gap"),
+				  "CDC_ACCEPT: gap, divergence and other-source are accepted for one start",
+				  "start once with --accept=missing,gap", "");
+	check_refused(ARGS("stream", "--slot=s", "--sink=-", config("accept = divergence\n")), NO_ENV,
+				  ":1: gap, divergence and other-source", "", "");
+	assert_int_equal(
+		read_options(ARGS("stream", "--slot=s", "--sink=-"), ENV("CDC_ACCEPT=missing")), CDC_OK);
+	assert_true(options.accept_missing);
+	/* another subcommand's */
+	assert_int_equal(read_options(ARGS("doctor"), ENV("CDC_ACCEPT=gap")), CDC_OK);
+}
+
 /* The table's own rules: each entry can be stored, documented and told from the others. */
 static void
 test_table(void **state)
@@ -512,6 +528,7 @@ main(void)
 		cmocka_unit_test_teardown(test_password_warning, teardown),
 		cmocka_unit_test_teardown(test_values, teardown),
 		cmocka_unit_test_teardown(test_on_error, teardown),
+		cmocka_unit_test_teardown(test_accept, teardown),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_help),
 	};
