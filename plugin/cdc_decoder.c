@@ -292,7 +292,13 @@ decode_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relat
 	if (known->selected[kind])
 	{
 		cdc_rows_load(&decoder->recorder.rows, known, RelationGetDescr(relation), before, after);
-		if (cdc_rows_filter(&decoder->recorder.rows, known, &kind))
+		if (unlikely(decoder->options.strip_records != NIL) &&
+			cdc_options_strip(&decoder->options, decoder->transaction.commit_lsn, decoder->seq))
+		{
+			ensure_begun(decoder);
+			cdc_record_stripped(&decoder->recorder, kind, known, decoder->seq);
+		}
+		else if (cdc_rows_filter(&decoder->recorder.rows, known, &kind))
 		{
 			ensure_begun(decoder);
 			cdc_record_change(&decoder->recorder, kind, known, decoder->seq);

@@ -150,11 +150,14 @@ raise_without_text(MemoryContext context)
 	if (cdc_must_be_raised(error))
 		PG_RE_THROW();
 	FlushErrorState();
-	ereport(ERROR, errcode(error->sqlerrcode),
-			errmsg("an expression over a row's values failed with SQLSTATE %s",
-				   unpack_sql_state(error->sqlerrcode)),
-			errdetail("The error's own text is withheld, since it may quote the values."),
-			errhint("With option on_expression_error=null decoding goes on."));
+	ereport(
+		ERROR, errcode(error->sqlerrcode),
+		errmsg("an expression over a row's values failed with SQLSTATE %s",
+			   unpack_sql_state(error->sqlerrcode)),
+		errdetail("The error's own text is withheld, since it may quote the values."),
+		errhint(
+			"With option on_expression_error=null decoding goes on; strip_records=commit_lsn:seq "
+			"passes one record without its rows."));
 }
 
 /* The value, in the caller's memory. */
@@ -227,7 +230,7 @@ cdc_expression_try(CdcExpression *expression, const Datum *values, const bool *n
 {
 	Evaluation evaluation = {expression, values, nulls, value, isnull};
 
-	if (cdc_try(run_evaluation, &evaluation))
+	if (cdc_try(run_evaluation, &evaluation, NULL))
 		return true;
 	ResetExprContext(expression->context);
 	*isnull = true;

@@ -367,11 +367,11 @@ read_table(CdcLookup *lookup, const CdcLookupUse *use, const Datum *values, Memo
 
 		cdc_lookup_key_scan(key, i + 1, values[key->index], &keys[i]);
 	}
-	if (!cdc_try(read_row, &reading))
+	if (!cdc_try(read_row, &reading, NULL))
 	{
 		lookup->shadow.index = InvalidOid;
 		lookup->shadow.index_looked = true;
-		if (!cdc_try(read_row, &reading))
+		if (!cdc_try(read_row, &reading, NULL))
 			return CDC_LOOKUP_FAILED;
 	}
 	return reading.found ? CDC_LOOKUP_FOUND : CDC_LOOKUP_NONE;
@@ -387,7 +387,7 @@ load_table(CdcLookups *lookups, CdcLookup *lookup)
 		OidIsValid(lookup->shadow.index))
 		return false;
 	forget_rows(lookup);
-	if (!cdc_try(load_rows, &loading))
+	if (!cdc_try(load_rows, &loading, NULL))
 		forget_rows(lookup);
 	lookup->too_large = !lookup->complete;
 	return lookup->complete;

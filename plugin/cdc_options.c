@@ -24,6 +24,7 @@ typedef enum OptionType
 	OPTION_STRING,
 	OPTION_LIST,
 	OPTION_IDENTIFIERS,
+	OPTION_RECORDS,
 } OptionType;
 
 typedef struct Option
@@ -90,6 +91,8 @@ static const Option option_table[] = {
 	{"privileges", OPTION_ENUM, FIELD(privileges), CDC_PRIVILEGES_IGNORE, 0, 0,
 	 CHOICES("ignore", "enforce"),
 	 "all that is selected, or only what the streaming role may SELECT"},
+	{"strip_records", OPTION_RECORDS, FIELD(strip_records), 0, 0, 0, NULL,
+	 "these records, which rules cannot transform, are sent without their rows", true},
 };
 
 static void
@@ -120,6 +123,10 @@ option_allowed(const Option *option, StringInfo text)
 			appendStringInfoString(text,
 								   "a comma-separated list of names, in double quotes where they "
 								   "are not lower case");
+			break;
+		case OPTION_RECORDS:
+			appendStringInfoString(text, "a comma-separated list of commit_lsn:seq, such as "
+										 "0/16E2A10:3");
 			break;
 	}
 }
@@ -212,6 +219,36 @@ parse_identifiers(const Option *option, const char *value)
 	return names;
 }
 
+static List *
+parse_records(const Option *option, const char *value)
+{
+	List *records = NIL;
+	ListCell *cell;
+
+	foreach (cell, parse_list(option, value))
+	{
+		const char *text = lfirst(cell);
+		CdcRecordName *record = palloc(sizeof(CdcRecordName));
+		char *end;
+		const char *seq = strchr(text, ':');
+		uint32 high;
+		uint32 low;
+		int lsn_len = 0;
+
+		if (seq == NULL || strspn(text, "0123456789abcdefABCDEF/") != seq - text ||
+			sscanf(text, "%8X/%8X%n", &high, &low, &lsn_len) != 2 || text + lsn_len != seq ||
+			!isdigit((unsigned char) *++seq))
+			bad_value(option, value);
+		record->commit_lsn = (uint64) high << 32 | low;
+		errno = 0;
+		record->seq = strtou64(seq, &end, 10);
+		if (*end != '\0' || errno != 0 || record->seq == 0)
+			bad_value(option, value);
+		records = lappend(records, record);
+	}
+	return records;
+}
+
 static void
 set_option(CdcOptions *options, const Option *option, const char *value)
 {
@@ -242,6 +279,9 @@ set_option(CdcOptions *options, const Option *option, const char *value)
 			return;
 		case OPTION_IDENTIFIERS:
 			*(List **) field = parse_identifiers(option, value);
+			return;
+		case OPTION_RECORDS:
+			*(List **) field = parse_records(option, value);
 			return;
 	}
 }
@@ -329,4 +369,19 @@ cdc_options_want_message(const CdcOptions *options, const char *prefix)
 			return true;
 	}
 	return options->message_prefixes == NIL;
+}
+
+bool
+cdc_options_strip(const CdcOptions *options, XLogRecPtr commit_lsn, uint64 seq)
+{
+	ListCell *cell;
+
+	foreach (cell, options->strip_records)
+	{
+		const CdcRecordName *record = lfirst(cell);
+
+		if (record->commit_lsn == commit_lsn && record->seq == seq)
+			return true;
+	}
+	return false;
 }

@@ -69,6 +69,13 @@ typedef enum CdcPrivileges
 	CDC_PRIVILEGES_ENFORCE,
 } CdcPrivileges;
 
+/* A record by its identity. */
+typedef struct CdcRecordName
+{
+	XLogRecPtr commit_lsn;
+	uint64 seq;
+} CdcRecordName;
+
 /* Enumerations are kept as int, so that the table can point to them. */
 typedef struct CdcOptions
 {
@@ -91,6 +98,7 @@ typedef struct CdcOptions
 	char *pipeline;          /* NULL: no rules */
 	int on_expression_error;
 	int privileges;
+	List *strip_records; /* of CdcRecordName *: sent without what is in their rows */
 } CdcOptions;
 
 /*
@@ -102,5 +110,8 @@ extern void cdc_options_read(CdcOptions *options, List *pipeline, List *elements
 
 /* Is a logical message of this prefix asked for? */
 extern bool cdc_options_want_message(const CdcOptions *options, const char *prefix);
+
+/* Is this one of strip_records? */
+extern bool cdc_options_strip(const CdcOptions *options, XLogRecPtr commit_lsn, uint64 seq);
 
 #endif /* CDC_OPTIONS_H */

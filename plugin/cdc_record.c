@@ -14,6 +14,7 @@
 #include "cdc_json.h"
 #include "cdc_protocol.h"
 #include "cdc_record.h"
+#include "cdc_try.h"
 
 /* A row change on its way into a record. */
 typedef struct Change
@@ -406,6 +407,58 @@ cdc_record_change(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relati
 	cdc_output_end_payload(output, &change.frame);
 	if (kind == CDC_UPDATE && recorder->rows.before.present && cdc_output_has_frames(output))
 		put_old_key(recorder, &change);
+	cdc_output_end_record(output, &change.frame);
+}
+
+/* All that a record of the change takes, and that may fail. */
+typedef struct Attempt
+{
+	CdcRecorder *recorder;
+	Change *change;
+} Attempt;
+
+static void
+attempt_change(void *arg)
+{
+	Attempt *attempt = arg;
+	CdcRecorder *recorder = attempt->recorder;
+	Change *change = attempt->change;
+
+	if (change->relation->is_computed)
+		cdc_rows_compute(&recorder->rows, change->relation, recorder->transaction->commit_lsn,
+						 change->frame.seq);
+	put_change(recorder, change, false);
+}
+
+void
+cdc_record_stripped(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relation, uint64 seq)
+{
+	CdcOutput *output = recorder->output;
+	CdcWriter *writer = &output->writer;
+	Change change = {
+		.kind = kind,
+		.relation = relation,
+		.frame = {
+			.kind = CDC_FRAME_RECORD, .op = change_ops[kind], .seq = seq, .relation = relation}};
+	Attempt attempt = {recorder, &change};
+	int sqlstate = 0;
+
+	/* outside of the attempt, whose end would undo it */
+	cdc_settings_pin(recorder->rows.settings);
+	cdc_output_start_record(output, &change.frame);
+	(void) cdc_try(attempt_change, &attempt, &sqlstate);
+	cdc_writer_restart_record(writer);
+	change.frame.key_len = 0;
+	writer->encoding->replaced = 0;
+	put_start(recorder, &relation->heads[kind], seq, 0);
+	cdc_put_literal(writer, ",\"stripped\":true");
+	if (sqlstate != 0)
+	{
+		cdc_put_literal(writer, ",\"sqlstate\":");
+		cdc_put_string(writer, unpack_sql_state(sqlstate), 5);
+	}
+	put_end(writer, relation->heads[kind].replaced);
+	cdc_output_end_payload(output, &change.frame);
 	cdc_output_end_record(output, &change.frame);
 }
 

@@ -40,6 +40,9 @@ extern void cdc_recorder_begin(CdcRecorder *recorder, CdcTransaction *transactio
  */
 extern void cdc_record_change(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relation,
 							  uint64 seq);
+/* The same without anything of the rows; and, if the record would have been an ERROR, its SQLSTATE. */
+extern void cdc_record_stripped(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relation,
+								uint64 seq);
 extern void cdc_record_truncate(CdcRecorder *recorder, CdcRelation *relation, uint64 seq);
 extern void cdc_record_message(CdcRecorder *recorder, const char *prefix, const char *content,
 							   Size content_len, uint64 seq);

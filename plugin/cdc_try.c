@@ -18,7 +18,7 @@ cdc_must_be_raised(const ErrorData *error)
 }
 
 bool
-cdc_try(void (*work)(void *arg), void *arg)
+cdc_try(void (*work)(void *arg), void *arg, int *sqlstate)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -45,6 +45,8 @@ cdc_try(void (*work)(void *arg), void *arg)
 		return true;
 	if (cdc_must_be_raised(error))
 		ReThrowError(error);
+	if (sqlstate)
+		*sqlstate = error->sqlerrcode;
 	FreeErrorData(error);
 	return false;
 }

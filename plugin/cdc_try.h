@@ -8,9 +8,9 @@
 /*
  * Calls work(arg) in a subtransaction of its own.	False if it raised an error, which is then gone; the
  * transaction goes on as if nothing had happened.	What says that a person or the server wants us to
- * stop, or that resources are short, is raised all the same.
+ * stop, or that resources are short, is raised all the same.  *sqlstate (may be NULL) is the error's.
  */
-extern bool cdc_try(void (*work)(void *arg), void *arg);
+extern bool cdc_try(void (*work)(void *arg), void *arg, int *sqlstate);
 
 /* Is the error such? */
 extern bool cdc_must_be_raised(const ErrorData *error);

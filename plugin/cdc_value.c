@@ -101,7 +101,7 @@ put_output(CdcWriter *writer, Datum value, const CdcType *type)
 		 */
 		FunctionCall call = {writer, value, type};
 
-		if (!cdc_try(call_function, &call))
+		if (!cdc_try(call_function, &call, NULL))
 			cdc_writer_fail_record(writer);
 	}
 }

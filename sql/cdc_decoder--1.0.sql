@@ -186,7 +186,7 @@ BEGIN
 	END IF;
 	SELECT key INTO taken FROM jsonb_object_keys(members) key
 		WHERE key IN ('op', 'source', 'schema', 'table', 'commit_lsn', 'seq', 'part', 'xid', 'ts', 'key',
-					  'before', 'after', 'unchanged', 'errors', 'oversized', 'replaced', 'transactional',
+					  'before', 'after', 'unchanged', 'errors', 'stripped', 'sqlstate', 'oversized', 'replaced', 'transactional',
 					  'prefix', 'content', 'content_base64') LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION 'member "%" is one that records have by themselves', taken

@@ -16,7 +16,7 @@ EXCEPTION WHEN invalid_parameter_value THEN
 	RAISE NOTICE 'begins with: %; not named: %', substr(hint, 1, 15), (SELECT string_agg(name, ', ')
 		FROM unnest(ARRAY['protocol_version', 'format', 'framing', 'batch_bytes', 'source', 'delete', 'numeric', 'bigint',
 			'binary', 'generated_columns', 'origin', 'transaction_records', 'messages', 'message_prefixes',
-			'max_record_bytes', 'publication_names', 'pipeline', 'on_expression_error', 'privileges']) AS name
+			'max_record_bytes', 'publication_names', 'pipeline', 'on_expression_error', 'privileges', 'strip_records']) AS name
 		WHERE name <> ALL (string_to_array(rtrim(substr(hint, 16), '.'), ', ')));
 END
 $$;
@@ -136,6 +136,20 @@ SELECT brief('on_expression_error', 'null');
 SELECT brief('on_expression_error', '');
 \set VERBOSITY terse
 SELECT brief('on_expression_error', 'ignore');
+
+-- strip_records
+SELECT brief('strip_records', '0/0:1, 1/ABCDEF01:18446744073709551615');
+\set VERBOSITY default
+SELECT brief('strip_records', '');
+\set VERBOSITY terse
+SELECT brief('strip_records', '0/16E2A10');
+SELECT brief('strip_records', '0/16E2A10:0');
+SELECT brief('strip_records', '0/16E2A10: 1');
+SELECT brief('strip_records', '0/16E2A10:1x');
+SELECT brief('strip_records', '0/16E2A10:1,');
+SELECT brief('strip_records', '123456789/0:1');
+SELECT brief('strip_records', '0/16E2A10:-1');
+SELECT brief('strip_records', '0/16E2A10:99999999999999999999');
 
 -- privileges
 SELECT brief('privileges', 'ignore');

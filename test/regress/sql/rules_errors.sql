@@ -31,6 +31,17 @@ SELECT brief('pipeline', 'forgiving');
 INSERT INTO t VALUES (4, 0, '{}');
 SELECT brief('pipeline', 'forgiving', 'on_expression_error', 'stop');
 SELECT brief('pipeline', 'forgiving', 'on_expression_error', 'null');
+-- Records that are named go without their rows, and say what stands in the way of the rest; others go as ever.
+INSERT INTO t VALUES (6, 0, '{}');
+INSERT INTO t VALUES (7, 5, '{}');
+UPDATE t SET n = 2, doc = 'no {json' WHERE id = 7;
+DELETE FROM t WHERE id = 7;
+SELECT string_agg(concat(r::json->>'commit_lsn', ':', r::json->>'seq'), ', ') AS broken
+FROM peek('pipeline', 'forgiving') AS r WHERE r::json->'errors' IS NOT NULL \gset
+SELECT string_agg(concat(r::json->>'commit_lsn', ':', r::json->>'seq'), ', ') AS sound
+FROM peek('pipeline', 'forgiving') AS r WHERE r::json->'errors' IS NULL \gset
+SELECT brief('pipeline', 'p', 'strip_records', :'sound');
+SELECT brief('pipeline', 'p', 'strip_records', :'broken');
 -- decoding goes on as ever
 INSERT INTO t VALUES (5, 5, '{}');
 SELECT brief('pipeline', 'p');
