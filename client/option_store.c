@@ -238,7 +238,7 @@ store_count(uint64_t *target, const Setting *setting, CdcError *err)
 	size_t digits = strspn(setting->value, "0123456789");
 	uint64_t count = strtoull(setting->value, NULL, 10);
 
-	if (setting->value[digits] == '\0' && digits <= 18 && count >= (uint64_t) def->min &&
+	if (digits <= 18 && setting->value[digits] == '\0' && count >= (uint64_t) def->min &&
 		count <= (uint64_t) def->max)
 	{
 		*target = count;

@@ -35,6 +35,13 @@ static const struct
 	{"column", "SELECT cdc.normalize_expression($1::regclass, $4), $2::text, $3::text"},
 	{"drop", "SELECT cdc.require_column($1::regclass, $3), $2::text, $4::text"},
 	{"rename", "SELECT cdc.require_column($1::regclass, $3), $2::text, $4::text"},
+	{"lookup", "SELECT ($4::jsonb->>'reference')::regclass, $1::text, $2::text, $3::text"},
+	{"lookup", "SELECT cdc.check_reference($1::regclass, pg_catalog.array_agg(c::name ORDER BY n),"
+			   " ($4::jsonb->>'reference')::regclass, pg_catalog.array_agg(r::name ORDER BY n),"
+			   " ARRAY[$4::jsonb->>'column']::name[]), $2::text, $3::text FROM ROWS FROM ("
+			   "pg_catalog.jsonb_array_elements_text($4::jsonb->'columns'),"
+			   " pg_catalog.jsonb_array_elements_text($4::jsonb->'reference_columns'))"
+			   " WITH ORDINALITY u(c, r, n)"},
 };
 
 #define NUM_CHECKS (sizeof(checks) / sizeof(checks[0]))

@@ -118,6 +118,20 @@ ask_text(PipelineServer *server, const char *what, const char *sql, const char *
 	return status;
 }
 
+/*
+ * The extension warns of publications that do not exist, too, each time it looks; whoever is asked here
+ * says it once, of all of them (pipeline_server_unselected()).
+ */
+static void
+pass_notice(void *arg, const PGresult *result)
+{
+	const PipelineServer *server = arg;
+	const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+	if (text == NULL || strstr(text, "publication") == NULL)
+		server->notice(NULL, result);
+}
+
 CdcStatus
 pipeline_server_open(PipelineServer *server, const char *dbname, const volatile int *interrupted,
 					 CdcError *err)
@@ -132,6 +146,8 @@ pipeline_server_open(PipelineServer *server, const char *dbname, const volatile 
 	memset(server, 0, sizeof(*server));
 	server->interrupted = interrupted;
 	status = pgconn_open(&server->conn, dbname, PGCONN_SQL, interrupted, err);
+	if (status == CDC_OK)
+		server->notice = PQsetNoticeReceiver(server->conn, pass_notice, server);
 	if (status == CDC_OK)
 		status = ask_text(server, "looking for the extension", query, NULL, &there, err);
 	if (status == CDC_OK && (there == NULL || strcmp(there, "yes") != 0))

@@ -21,6 +21,7 @@ typedef struct PipelineServer
 {
 	PGconn *conn;
 	const volatile int *interrupted;
+	PQnoticeReceiver notice; /* what notices of the server go on to */
 	int position; /* of the last error in the expression that was refused, in characters; 0: none */
 } PipelineServer;
 

@@ -31,6 +31,7 @@ my $exported = <<'JSON';
 	"rules": [
 		{"relation": "public.\"Odd Table\"", "kind": "rename", "member": "a \"b\"", "definition": "ab"},
 		{"relation": "public.orders", "kind": "column", "member": "day", "definition": "to_char(placed, 'YYYY-MM-DD'::text)"},
+		{"relation": "public.orders", "kind": "lookup", "member": "user_name", "definition": {"column": "name", "columns": ["user_id"], "reference": "public.users", "reference_columns": ["id"]}},
 		{"relation": "public.users", "kind": "column", "member": "email", "definition": "cdc.redact(email)"},
 		{"relation": "public.users", "kind": "delete", "definition": "key"},
 		{"relation": "public.users", "kind": "drop", "member": "password"}
@@ -64,7 +65,9 @@ sub state
 {
 	return $node->safe_psql('postgres', q{
 		SELECT (SELECT json_agg(p || jsonb_build_object('v', x) ORDER BY x) FROM (SELECT to_jsonb(p), p.xmin::text || p.ctid FROM cdc.pipeline p) p(p, x)),
-			(SELECT json_agg(r || jsonb_build_object('v', x) ORDER BY x) FROM (SELECT to_jsonb(r), r.xmin::text || r.ctid FROM cdc.rule r) r(r, x))});
+			(SELECT json_agg(r || jsonb_build_object('v', x) ORDER BY x) FROM (SELECT to_jsonb(r), r.xmin::text || r.ctid FROM cdc.rule r) r(r, x)),
+			(SELECT json_agg(oid ORDER BY oid) FROM pg_class WHERE relnamespace = 'cdc'::regnamespace),
+			(SELECT json_agg(oid ORDER BY oid) FROM pg_trigger)});
 }
 
 sub exported
@@ -136,13 +139,18 @@ refused(rules('{"relation": "public.orders", "kind": "delete", "definition": "ne
 	[qr/pipeline "shop", relation public\.orders, rule delete: invalid mode of deletes: "never"/], 'a mode that there is not');
 refused(rules('{"relation": "public.orders", "kind": "rename", "member": "nothing", "definition": "x"}'),
 	[qr/pipeline "shop", relation public\.orders, member "nothing": column "nothing" of relation public\.orders does not exist/], 'a column that there is not');
+sub lookup { return sprintf('{"relation": "public.orders", "kind": "lookup", "member": "user_name", "definition": {"columns": ["%s"], "reference": "%s", "reference_columns": ["%s"], "column": "%s"}}', @_) }
+refused(rules(lookup('user_id', $_->[0], $_->[1], $_->[2])), [qr/pipeline "shop", relation public\.orders, member "user_name": $_->[3]/], "a lookup: $_->[3]") foreach
+	[ 'public.gone', 'id', 'name', 'relation "public\.gone" does not exist' ],
+	[ 'public.users', 'name', 'email', 'reference_columns are not the key' ],
+	[ 'public.users', 'id', 'nothing', 'column "nothing"' ];
 refused(rules('{"relation": "public.orders", "kind": "rename", "member": "total", "definition": "id"}'),
 	[qr/pipeline "shop": two members of "public"\."orders" would have the name "id"/], 'rules that do not fit one another');
 
 # Apply
 my $changes = join("\n", 'added   pipeline shop', 'added   publication "Other one"', 'added   publication shop', 'added   option delete',
 	'added   option source', 'added   metadata exact', 'added   metadata region', 'added   rule public."Odd Table" rename a "b"',
-	'added   rule public.orders column day', 'added   rule public.users column email', 'added   rule public.users delete',
+	'added   rule public.orders column day', 'added   rule public.orders lookup user_name', 'added   rule public.users column email', 'added   rule public.users delete',
 	'added   rule public.users drop password', '');
 my $before = state();
 is(apply($exported, 'dry run', '--dry-run'), $changes . "dry run: nothing was changed\n", 'a dry run says what would change');
