@@ -35,6 +35,7 @@ typedef struct Doctor
 	int version;         /* PQserverVersion */
 	bool in_recovery;
 	bool can_create_slot; /* nothing seen so far prevents it */
+	bool can_replicate;   /* a replication connection can be opened */
 	SlotInfo slot;        /* of options->slot; exists false where none is named */
 	DoctorLine *lines;
 	int num_lines;

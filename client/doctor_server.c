@@ -100,8 +100,8 @@ check_wal_level(Doctor *doctor)
 		doctor_remedy(doctor, "ALTER SYSTEM SET wal_level = logical; then restart the server");
 }
 
-/* How many of a kind are in use, of how many; needed: one more will be wanted. */
-static void
+/* How many of a kind are in use, of how many; needed: one more will be wanted.  False: none is free. */
+static bool
 check_room(Doctor *doctor, const char *setting, const char *count_sql, const char *what,
 		   bool needed)
 {
@@ -110,15 +110,18 @@ check_room(Doctor *doctor, const char *setting, const char *count_sql, const cha
 	int used;
 
 	if (result == NULL)
-		return;
+		return true;
 	used = atoi(PQgetvalue(result, 0, 0));
 	PQclear(result);
 	if (used < max || !needed)
 	{
 		doctor_say(doctor, DOCTOR_OK, setting, "%d of %d %s in use (%s)", used, max, what, setting);
-		return;
+		return used < max;
 	}
-	doctor_say(doctor, DOCTOR_FAIL, setting, "all %d %s are in use (%s)", max, what, setting);
+	if (max == 0)
+		doctor_say(doctor, DOCTOR_FAIL, setting, "%s is 0: there can be no %s", setting, what);
+	else
+		doctor_say(doctor, DOCTOR_FAIL, setting, "all %d %s are in use (%s)", max, what, setting);
 	if (doctor_pending_restart(doctor, setting))
 		doctor_remedy(doctor, "it has been changed already: restart the server");
 	else
@@ -127,6 +130,7 @@ check_room(Doctor *doctor, const char *setting, const char *count_sql, const cha
 					  "which need at least as many, first)",
 					  setting, max + 10);
 	doctor->can_create_slot = false;
+	return false;
 }
 
 /* The reload reaches our own session too, a moment later. */
@@ -307,12 +311,13 @@ doctor_check_server(Doctor *doctor)
 	check_version(doctor);
 	check_role_of_server(doctor);
 	check_wal_level(doctor);
-	check_room(doctor, "max_replication_slots",
-			   "SELECT count(*) FROM pg_catalog.pg_replication_slots", "replication slots",
-			   !doctor->slot.exists);
-	check_room(doctor, "max_wal_senders",
-			   "SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'walsender'",
-			   "walsenders", !doctor->slot.active);
+	(void) check_room(doctor, "max_replication_slots",
+					  "SELECT count(*) FROM pg_catalog.pg_replication_slots", "replication slots",
+					  !doctor->slot.exists);
+	doctor->can_replicate = check_room(
+		doctor, "max_wal_senders",
+		"SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'walsender'",
+		"walsenders", !doctor->slot.active);
 	check_plugin_libraries(doctor);
 	check_keep_size(doctor);
 	check_idle_timeout(doctor);

@@ -33,6 +33,7 @@ check_privilege(Doctor *doctor)
 		doctor_remedy(doctor, "as a superuser: ALTER ROLE %s REPLICATION;",
 					  PQgetvalue(result, 0, 1));
 		doctor->can_create_slot = false;
+		doctor->can_replicate = false;
 	}
 	PQclear(result);
 	return granted;
@@ -45,6 +46,14 @@ check_replication_connection(Doctor *doctor)
 	PGresult *result;
 	CdcError err;
 
+	if (!doctor->can_replicate)
+	{
+		/* who streams from the slot has one, else it has been said before that none is free */
+		if (doctor->slot.active)
+			doctor_say(doctor, DOCTOR_OK, check,
+					   "a replication connection was not tried: no walsender is free");
+		return;
+	}
 	if (pgconn_open(&doctor->replication, doctor->options->dbname, PGCONN_REPLICATION,
 					doctor->interrupted, &err) != CDC_OK ||
 		pgconn_query(doctor->replication,
@@ -53,6 +62,7 @@ check_replication_connection(Doctor *doctor)
 					 &result, &err) != CDC_OK)
 	{
 		doctor_say_error(doctor, check, &err);
+		doctor->can_replicate = false;
 		return;
 	}
 	doctor_say(doctor, DOCTOR_OK, check, "a replication connection can be opened");
@@ -82,8 +92,10 @@ check_plugin(Doctor *doctor)
 	CdcError err;
 
 	if (doctor->replication == NULL || !doctor->can_create_slot)
-		doctor_say(doctor, DOCTOR_WARN, "plugin",
-				   "library " PGCONN_PLUGIN " was not tried: first mend what is said above");
+		doctor_say(doctor, DOCTOR_WARN, "plugin", "library " PGCONN_PLUGIN " was not tried: %s",
+				   doctor->slot.active && !doctor->can_replicate
+					   ? "no walsender is free to try it with"
+					   : "first mend what is said above");
 	else if (slot_probe_plugin(doctor->replication, doctor->options->dbname, doctor->interrupted,
 							   waiting, sizeof(waiting), &err) != CDC_OK)
 	{
@@ -264,6 +276,13 @@ check_sink(Doctor *doctor)
 
 	if (doctor->options->sink == NULL)
 		return;
+	/* whose position it holds is judged by what a replication connection says of the server */
+	if (doctor->options->slot != NULL && !doctor->can_replicate)
+	{
+		doctor_say(doctor, DOCTOR_WARN, "sink",
+				   "sink was not looked at: that needs a replication connection");
+		return;
+	}
 	if (doctor->options->slot != NULL)
 		status = pgconn_open(&doctor->replication, doctor->options->dbname, PGCONN_REPLICATION,
 							 doctor->interrupted, &err);

@@ -387,6 +387,11 @@ hint_connect(PGconn *conn, PgConnKind kind, CdcError *err)
 							"for it.");
 	else if (strcmp(code, "28P01") == 0)
 		cdc_error_hint(err, "Correct the password in ~/.pgpass or PGPASSWORD.");
+	else if (strcmp(code, "28000") == 0 && mentions(err, "pg_hba.conf") && mentions(err, "[local]"))
+		cdc_error_hint(err,
+					   "Add a line to the server's pg_hba.conf, for example \"local %s %s "
+					   "scram-sha-256\", then SELECT pg_reload_conf().",
+					   PQdb(conn), PQuser(conn));
 	else if (strcmp(code, "28000") == 0 && mentions(err, "pg_hba.conf"))
 		cdc_error_hint(err,
 					   "Add a line to the server's pg_hba.conf, for example \"hostssl %s %s "

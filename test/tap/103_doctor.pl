@@ -51,6 +51,8 @@ like($out, qr/^ok   server is PostgreSQL \d+/m, 'version');
 like($out, qr/^FAIL wal_level is replica.*\n +-> ALTER SYSTEM SET wal_level = logical; then restart the server$/m, 'wal_level');
 like($out, qr/^FAIL role app lacks .*\n +-> as a superuser: ALTER ROLE app REPLICATION;$/m, 'privilege');
 is(scalar(() = $out =~ /ALTER ROLE "?app"? REPLICATION/g), 1, 'which is said once');
+is(scalar(() = doctor(2, [ '--slot=s', "--sink=file://$dir/none" ], 'with slot and sink', env => { PGUSER => 'app' }) =~ /REPLICATION/g), 2,
+	'nor is it said again of what needs it');
 like($out, qr/^warn library cdc_decoder was not tried/m, 'what cannot be tried is said not to have been');
 like($out, qr/^ok   max_slot_wal_keep_size is 2GB/m, 'max_slot_wal_keep_size');
 SKIP:
@@ -241,6 +243,12 @@ $out = doctor(2, [], 'no free slot');
 like($out, qr/^FAIL all 3 replication slots are in use.*\n +-> ALTER SYSTEM SET max_replication_slots = 13; then restart/m, 'is said');
 like(doctor(0, ['--slot=s2'], 'none is needed by a slot that exists'), qr/^ok   3 of 3 replication slots in use/m, 'is in order')
   or diag($out);
+$node->append_conf('postgresql.conf', 'max_wal_senders = 0');
+$node->restart;
+$out = doctor(2, [ '--slot=s2', "--sink=$sink" ], 'no walsenders');
+like($out, qr/^FAIL max_wal_senders is 0: there can be no walsenders\n +-> ALTER SYSTEM SET max_wal_senders = 10; then restart/m, 'is said');
+is(scalar(() = $out =~ /^FAIL/mg), 1, 'once') or diag($out);
+like($out, qr/^warn sink was not looked at: that needs a replication connection$/m, 'and what could not be looked at');
 
 $node->stop;
 client_fails($node, ['doctor'], 3, [qr/connection to server/], 'a server that is down');
