@@ -138,6 +138,16 @@ BEGIN
 	END IF;
 END $$;
 
+CREATE FUNCTION @extschema@.warn_of_missing(publications name[]) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	missing name;
+BEGIN
+	FOR missing IN SELECT n FROM unnest(publications) n WHERE n NOT IN (SELECT pubname FROM pg_publication) LOOP
+		RAISE WARNING 'publication "%" does not exist: it selects nothing until it is created', missing;
+	END LOOP;
+END $$;
+
 CREATE FUNCTION @extschema@.create_pipeline(pipeline name, publications name[] DEFAULT '{}',
 											options jsonb DEFAULT '{}') RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -155,6 +165,7 @@ BEGIN
 		RAISE EXCEPTION 'pipeline "%" already exists', pipeline USING ERRCODE = 'duplicate_object';
 	END IF;
 	PERFORM @extschema@.require_settings(publications, options, '{}');
+	PERFORM @extschema@.warn_of_missing(publications);
 	INSERT INTO @extschema@.pipeline
 		VALUES (pipeline, publications, options, '{}', false, @extschema@.caller());
 	PERFORM @extschema@.check_pipeline(pipeline);
@@ -230,6 +241,11 @@ BEGIN
 		RAISE EXCEPTION 'the % must not be empty', CASE WHEN kind IN ('key', 'target') THEN kind
 												   ELSE 'name of a member' END
 			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF kind = 'target' AND regexp_replace(definition, '\{\{|\{(schema|table|source|op)\}', '', 'g') ~ '\{' THEN
+		RAISE EXCEPTION 'the template of a target has something else than a placeholder after a brace: "%"', definition
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'Placeholders are {schema}, {table}, {source} and {op}; {{ is a brace itself.';
 	END IF;
 	IF kind = 'delete' AND definition NOT IN ('full', 'key') THEN
 		RAISE EXCEPTION 'invalid mode of deletes: "%"', definition
@@ -714,6 +730,7 @@ BEGIN
 	END IF;
 	PERFORM @extschema@.require_member(p.owner) FROM @extschema@.pipeline p WHERE p.pipeline = name;
 	PERFORM @extschema@.require_settings(new_publications, new_options, '{}');
+	PERFORM @extschema@.warn_of_missing(new_publications);
 	UPDATE @extschema@.pipeline p SET publications = new_publications, options = new_options
 		WHERE p.pipeline = name;
 	PERFORM @extschema@.check_pipeline(name);

@@ -128,6 +128,9 @@ sub check_errors
 	like($error, qr/on_expression_error=null/, 'and how to go on');
 	unlike($error, qr/CLASSIFIED/, 'but not the value');
 	unlike(slurp_bytes($node->logfile), qr/CLASSIFIED/, 'nor does the log') or diag('log_statement is none');
+	$file = decode($node, 'postgres', 'error', options => { pipeline => 'e', strip_records => "$lsn:$seq" });
+	like(slurp_bytes($file), qr/"seq":$seq,[^\n]*"stripped":true,"sqlstate":"22P02"\}\n[^\n]*"after":\{"id":4,"secret":4\}/,
+		'named, it is sent without its row, and the next as ever');
 	check_health('after an error in a rule');
 
 	$node->safe_psql('postgres', 'CREATE PUBLICATION e FOR TABLE e WHERE (10 / (length(secret) - 10) < 100) WITH (publish = insert)');

@@ -105,6 +105,8 @@ ALTER TABLE t REPLICA IDENTITY DEFAULT;
 
 -- set_target
 SELECT cdc.set_target('p', 't', 'cdc.{schema}.{table}');
+SELECT cdc.set_target('p', 't', 'cdc.{{}.{tabel}');
+SELECT cdc.set_target('p', 't', 'cdc.{{}.{schema}.{table}.{op}');
 SELECT cdc.set_target('p', 't', NULL);
 SELECT cdc.set_target('p', 't', '');
 SELECT cdc.set_target('none', 't', 'x');
