@@ -108,7 +108,8 @@ pipeline_blame_rule(PipelineServer *server, const PipelineFile *file, CdcError *
 				 params[PARAM_MEMBER][0] != '\0' ? params[PARAM_MEMBER] : params[PARAM_KIND],
 				 params[PARAM_MEMBER][0] != '\0' ? "\"" : "", message);
 		free(message);
-		if (position > 0 && err->detail[0] == '\0')
+		/* of an expression; of another kind of rule it is a place in one of the extension's queries */
+		if (position > 0 && err->detail[0] == '\0' && strcmp(params[PARAM_KIND], "column") == 0)
 			cdc_error_detail(err, "It is at character %d of the rule's definition.", position);
 		return;
 	}
