@@ -46,7 +46,8 @@ put_option(FILE *out, const OptionDef *def)
 	length = snprintf(names, sizeof(names), def->short_name ? "  -%c, --%s" : "  %.0d    --%s",
 					  def->short_name, def->name);
 	if (def->argument != NULL)
-		length += snprintf(names + length, sizeof(names) - (size_t) length, "=%s", def->argument);
+		length += snprintf(names + length, sizeof(names) - (size_t) length,
+						   def->implied_value != NULL ? "[=%s]" : "=%s", def->argument);
 	if (length > DOC_COLUMN - 2)
 		fprintf(out, "%s\n%*s", names, DOC_COLUMN, "");
 	else

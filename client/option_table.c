@@ -100,6 +100,10 @@ const OptionDef option_table[] = {
 	 .argument = "stop|dead-letter:URI", .default_value = "stop",
 	 .doc = "what becomes of a record that the sink can never take: the stream stops, or the record "
 			"goes to the sink that URI names"},
+	{.name = "wait-for-slot", .type = OPTION_DURATION, .commands = STREAM, AT(wait_for_slot),
+	 .argument = "TIME", .implied_value = "forever", .forever = "forever", .min = 0, .max = 365 * DAY,
+	 .doc = "wait for another client to leave the slot, then take over; forever, unless a TIME is "
+			"given, after which to give up"},
 	{.name = "retry-for", .type = OPTION_DURATION, .commands = STREAM, AT(retry_for),
 	 .argument = "TIME", .default_value = "5min", .forever = "forever", .min = 0, .max = 365 * DAY,
 	 .doc = "give up after so long without progress; 0 never retries, forever always does"},

@@ -45,6 +45,7 @@ typedef struct OptionDef
 	unsigned commands;         /* COMMAND_BIT()s of the subcommands that take it */
 	size_t offset;             /* where in CdcOptions it is stored */
 	const char *argument;      /* what --help calls its value; NULL: takes none */
+	const char *implied_value; /* of --name without a value; NULL: it needs one */
 	const char *default_value; /* read like a given one; NULL: nothing */
 	const char *forever;       /* OPTION_DURATION: the word for -1, or NULL */
 	int64_t min;               /* of sizes and durations */

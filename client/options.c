@@ -134,6 +134,8 @@ read_flag(Gathering *g, int argc, char **argv, int *at)
 		value = name + 1;
 	else if (def->argument == NULL)
 		value = "on";
+	else if (def->implied_value != NULL)
+		value = def->implied_value;
 	else if (*at < argc)
 		value = argv[(*at)++];
 	else

@@ -71,6 +71,8 @@ typedef struct CdcOptions
 	bool accept_other_source; /* --accept=other-source */
 	bool accept_missing;      /* --accept=missing: publications, a pipeline */
 
+	int64_t wait_for_slot; /* wait for another client to leave the slot; 0: counts as a failure, -1:
+							  for ever */
 	int64_t
 		retry_for; /* give up (exit 3) after so long without progress; 0: never retry, -1: for ever */
 	int64_t receive_timeout; /* no byte from the server for so long: the connection is dead */

@@ -58,6 +58,11 @@ extern CdcStatus pgconn_query_params(PGconn *conn, const char *sql, int nparams,
 extern CdcStatus pgconn_error(PGconn *conn, const PGresult *result, const char *what,
 							  CdcError *err);
 
+/* Of SQLSTATE 55006, object_in_use. */
+#define PGCONN_SLOT_HELD_HINT                                                                      \
+	"Another client streams from it; one that is gone is noticed by the server after its "         \
+	"wal_sender_timeout, or at once by SELECT pg_terminate_backend(pid)."
+
 /* IDENTIFY_SYSTEM: what a position's source is made of.  Works on a replication connection. */
 typedef struct ServerIdentity
 {

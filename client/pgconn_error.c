@@ -277,9 +277,7 @@ add_known_hint(PGconn *conn, CdcError *err, CdcStatus status)
 		return CDC_STOP;
 	}
 	else if (strcmp(code, "55006") == 0 && err->hint[0] == '\0')
-		cdc_error_hint(err, "Another client streams from it; one that is gone is noticed by the "
-							"server after its wal_sender_timeout, or at once by SELECT "
-							"pg_terminate_backend(pid).");
+		cdc_error_hint(err, PGCONN_SLOT_HELD_HINT);
 	return status;
 }
 

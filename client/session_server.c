@@ -327,11 +327,49 @@ read_acquired_slot(Session *session, CdcError *err)
 	return status;
 }
 
+/* Says who has the slot, where the server tells: a pid alone leads nowhere from another machine. */
+static void
+add_holder(Session *session, CdcError *err)
+{
+	static const char query[] =
+		"SELECT pg_catalog.format('pid %%s: application \"%%s\", user %%s, from %%s, connected "
+		"since "
+		"%%s', s.active_pid, a.application_name, a.usename, "
+		"coalesce(pg_catalog.host(a.client_addr), 'a local socket'), "
+		"pg_catalog.to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')) "
+		"FROM pg_catalog.pg_replication_slots s JOIN pg_catalog.pg_stat_activity a "
+		"ON a.pid = s.active_pid WHERE s.slot_name = '%s'";
+	PGresult *result = NULL;
+	char sql[sizeof(query) + 64];
+	CdcError ignored;
+
+	snprintf(sql, sizeof(sql), query, session->state->options->slot);
+	if (pgconn_query(session->conn, sql, &result, &ignored) == CDC_OK && PQntuples(result) == 1)
+		cdc_error_detail(err, "It is held by %s.", PQgetvalue(result, 0, 0));
+	PQclear(result);
+}
+
+/* As START_REPLICATION would say it, but without an error a second in the server's log. */
+static CdcStatus
+check_free(Session *session, CdcError *err)
+{
+	if (!session->slot.active)
+		return CDC_OK;
+	cdc_error(err, CDC_RETRY, "replication slot \"%s\" is active for PID %d",
+			  session->state->options->slot, session->slot.active_pid);
+	snprintf(err->sqlstate, sizeof(err->sqlstate), "55006");
+	cdc_error_hint(err, PGCONN_SLOT_HELD_HINT);
+	add_holder(session, err);
+	return CDC_RETRY;
+}
+
 CdcStatus
 session_acquire_slot(Session *session, CdcError *err)
 {
 	CdcStatus status = find_slot(session, err);
 
+	if (status == CDC_OK)
+		status = check_free(session, err);
 	if (status == CDC_OK)
 		status = start_replication(session, err);
 	if (status == CDC_OK)

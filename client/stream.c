@@ -18,6 +18,8 @@
 #include "retry.h"
 #include "session.h"
 
+#define FAILURE_LOG_INTERVAL (10 * CLOCK_SECOND)
+
 /* SQLSTATE object_in_use: another walsender has the slot. */
 #define SLOT_HELD "55006"
 
@@ -30,7 +32,14 @@ typedef struct Stream
 	PumpEnd end;
 	char last_error[sizeof(((CdcError *) NULL)->message)];
 	int64_t last_logged;
+	int64_t waiting_since; /* for the slot, --wait-for-slot; 0: not */
 } Stream;
+
+/* Waiting is no failure, and may last for months. */
+#define WAITING_LOG_INTERVAL (600 * CLOCK_SECOND)
+
+/* Who waits for another client's death takes over after this at the latest. */
+#define WAITING_PAUSE (CLOCK_SECOND / 2)
 
 static CdcStatus
 open_and_pump(Stream *stream, CdcError *err)
@@ -70,7 +79,7 @@ log_retry(Stream *stream, const CdcError *err, int64_t now, int64_t pause)
 {
 	bool again = strcmp(err->message, stream->last_error) == 0;
 
-	if (again && now - stream->last_logged < 10 * CLOCK_SECOND)
+	if (again && now - stream->last_logged < FAILURE_LOG_INTERVAL)
 	{
 		log_error(LOG_DEBUG, err);
 		return;
@@ -92,6 +101,55 @@ pause_for(const Stream *stream, int64_t pause)
 		poll(NULL, 0, clock_timeout_ms(clock_now(), deadline, 200));
 }
 
+/*
+ * Another client has the slot, and we are to take over from it.  false: not for so long.  A server that
+ * says so is well, so no failure is counted.
+ */
+static bool
+wait_for_slot(Stream *stream, const CdcError *err, int64_t now, int64_t *pause)
+{
+	int64_t wait_for = stream->state.options->wait_for_slot;
+
+	if (stream->waiting_since == 0)
+		stream->waiting_since = now;
+	if (wait_for > 0 && now - stream->waiting_since >= wait_for)
+	{
+		log_error(LOG_ERROR, err);
+		log_line(LOG_ERROR, "the slot was not free for %" PRId64 " s (--wait-for-slot)",
+				 wait_for / CLOCK_SECOND);
+		return false;
+	}
+	if (strcmp(err->message, stream->last_error) != 0 ||
+		now - stream->last_logged >= WAITING_LOG_INTERVAL)
+	{
+		log_line(LOG_INFO, "waiting for the slot: %s. %s", err->message, err->detail);
+		memcpy(stream->last_error, err->message, sizeof(stream->last_error));
+		stream->last_logged = now;
+	}
+	retry_progress(&stream->retry);
+	*pause = WAITING_PAUSE;
+	if (wait_for > 0 && now + *pause > stream->waiting_since + wait_for)
+		*pause = stream->waiting_since + wait_for - now;
+	return true;
+}
+
+/* The same for a failure. */
+static bool
+retry_after(Stream *stream, const CdcError *err, int64_t now, bool held, int64_t *pause)
+{
+	stream->waiting_since = 0;
+	if (!retry_failed(&stream->retry, now, held ? RETRY_MAX_PAUSE_SLOT_HELD : RETRY_MAX_PAUSE,
+					  pause))
+	{
+		log_error(LOG_ERROR, err);
+		log_line(LOG_ERROR, "giving up after %d failures without progress (--retry-for)",
+				 stream->retry.attempts);
+		return false;
+	}
+	log_retry(stream, err, now, *pause);
+	return true;
+}
+
 static void
 log_refused(const Stream *stream)
 {
@@ -109,6 +167,7 @@ try_again(Stream *stream, CdcStatus status, const CdcError *err, int *exit_code)
 	int64_t now = clock_now();
 	int64_t pause;
 	bool held = strcmp(err->sqlstate, SLOT_HELD) == 0;
+	bool again;
 
 	if (status == CDC_REFUSED && *stream->state.interrupted == 0)
 	{
@@ -133,15 +192,12 @@ try_again(Stream *stream, CdcStatus status, const CdcError *err, int *exit_code)
 		return false;
 	}
 	note_progress(stream, now);
-	if (!retry_failed(&stream->retry, now, held ? RETRY_MAX_PAUSE_SLOT_HELD : RETRY_MAX_PAUSE,
-					  &pause))
-	{
-		log_error(LOG_ERROR, err);
-		log_line(LOG_ERROR, "giving up after %d failures without progress (--retry-for)",
-				 stream->retry.attempts);
+	if (held && stream->state.options->wait_for_slot != 0)
+		again = wait_for_slot(stream, err, now, &pause);
+	else
+		again = retry_after(stream, err, now, held, &pause);
+	if (!again)
 		return false;
-	}
-	log_retry(stream, err, now, pause);
 	pause_for(stream, pause);
 	if (*stream->state.interrupted == 0)
 		return true;

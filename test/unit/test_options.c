@@ -92,6 +92,7 @@ test_defaults(void **state)
 	assert_int_equal(options.status_interval, 10000000);
 	assert_int_equal(options.commit_interval, -1);
 	assert_null(options.dead_letter);
+	assert_int_equal(options.wait_for_slot, 0);
 	assert_int_equal(options.max_in_flight, 16 << 20);
 	assert_int_equal(options.progress_interval, 10000000);
 	assert_true(options.progress);
@@ -130,6 +131,13 @@ test_every_field_is_reachable(void **state)
 					 CDC_OK);
 	assert_string_equal(options.dead_letter, "file:///d");
 	assert_true(options.until_now && options.quiet);
+	/* a value that may be left out is never the next argument */
+	assert_int_equal(read_options(ARGS("stream", "--wait-for-slot", "-Ss", "--sink=-"), NO_ENV),
+					 CDC_OK);
+	assert_int_equal(options.wait_for_slot, -1);
+	assert_int_equal(
+		read_options(ARGS("stream", "--wait-for-slot=2min", "-Ss", "--sink=-"), NO_ENV), CDC_OK);
+	assert_int_equal(options.wait_for_slot, 120000000);
 	assert_int_equal(read_options(ARGS("slot", "create", "-S", "s", "--if-not-exists"), NO_ENV),
 					 CDC_OK);
 	assert_int_equal(options.command, CMD_SLOT_CREATE);
