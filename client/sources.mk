@@ -7,6 +7,9 @@
 
 REQUIRED_PACKAGES = libpq json-c
 
+# A library that several sinks use if it is there, and say so where it is not.  name:package
+OPTIONAL_LIBRARIES = zstd:libzstd
+
 # folder:package[,package...]
 OPTIONAL = \
 	grpc:grpc,libprotobuf-c \
@@ -14,17 +17,18 @@ OPTIONAL = \
 	kafka:rdkafka \
 	nats:libnats \
 	postgresql:libpq \
-	redis:hiredis \
-	zstd:libzstd
+	redis:hiredis
 
 _comma := ,
 _packages_of = $(subst $(_comma), ,$(lastword $(subst :, ,$(1))))
 _folder_of = $(firstword $(subst :, ,$(1)))
 _found := $(foreach o,$(OPTIONAL),$(if $(wildcard $(CLIENT)/$(call _folder_of,$(o))/*.c),\
 	$(if $(shell $(PKG_CONFIG) --exists $(call _packages_of,$(o)) && echo yes),$(o))))
+_found += $(foreach o,$(OPTIONAL_LIBRARIES),\
+	$(if $(shell $(PKG_CONFIG) --exists $(call _packages_of,$(o)) && echo yes),$(o)))
 
 BUILT_IN = $(foreach o,$(_found),$(call _folder_of,$(o)))
-LEFT_OUT = $(filter-out $(_found),$(OPTIONAL))
+LEFT_OUT = $(filter-out $(_found),$(OPTIONAL) $(OPTIONAL_LIBRARIES))
 
 PACKAGES = $(sort $(REQUIRED_PACKAGES) $(foreach o,$(_found),$(call _packages_of,$(o))))
 CLIENT_CPPFLAGS = -D_GNU_SOURCE -I$(CLIENT) \
