@@ -15,8 +15,9 @@ OBJS = \
 	plugin/cdc_encoding.o \
 	plugin/cdc_enum.o \
 	plugin/cdc_expression.o \
+	plugin/cdc_format.o \
+	plugin/cdc_format_cdc.o \
 	plugin/cdc_generated.o \
-	plugin/cdc_head.o \
 	plugin/cdc_json.o \
 	plugin/cdc_json_time.o \
 	plugin/cdc_jsonb.o \

@@ -1,10 +1,14 @@
 /*
  * cdc_head.h
- *		The starts of records, up to the commit_lsn: constant text, made once.
+ *		Text that is constant in records of one kind, made once: their starts, and members' labels.
  */
 #ifndef CDC_HEAD_H
 #define CDC_HEAD_H
 
+#include "access/tupdesc.h"
+#include "catalog/pg_attribute.h"
+
+#include "cdc_options.h"
 #include "cdc_writer.h"
 
 typedef struct CdcHead
@@ -14,11 +18,27 @@ typedef struct CdcHead
 	uint64 replaced; /* bytes in it that could not be converted to UTF-8 */
 } CdcHead;
 
-/*
- * {"op":...,"source":...,"schema":...,"table":...,"commit_lsn":" in CurrentMemoryContext.	metadata is
- * "" or ,"name":value...; schema and table are NULL where the record belongs to no relation.
- */
-extern CdcHead cdc_head_make(const char *op, const char *source, const char *metadata,
-							 const char *schema, const char *table, CdcEncoding *encoding);
+/* What the start of a record is made from. */
+typedef struct CdcHeadInput
+{
+	const CdcOptions *options;
+	const char *op; /* insert, update, ... */
+	const char *source;
+	const char *metadata; /* "" or ,"name":value... */
+	const char *schema;   /* NULL, as table is: the record belongs to no relation */
+	const char *table;
+	CdcEncoding *encoding;
+} CdcHeadInput;
+
+/* What the text before a member's value is made from. */
+typedef struct CdcLabelInput
+{
+	const CdcOptions *options;
+	const char *member;     /* its name in the record */
+	Form_pg_attribute attr; /* the column whose value it is; NULL: it is computed or looked up */
+	Oid type;
+	int32 typmod;
+	CdcEncoding *encoding;
+} CdcLabelInput;
 
 #endif /* CDC_HEAD_H */

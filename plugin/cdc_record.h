@@ -1,12 +1,50 @@
 /*
  * cdc_record.h
- *		One function per record kind: what a record holds, member by member.
+ *		One function per record kind: from a change to a record in the output.
+ *
+ * What a record looks like is its format's (cdc_format.h).  Here is what all formats share: the frame
+ * around it, its keys, its bound, expressions and lookups that are evaluated for it.
  */
 #ifndef CDC_RECORD_H
 #define CDC_RECORD_H
 
 #include "cdc_output.h"
 #include "cdc_rows.h"
+
+struct CdcRecordFormat;
+
+/* A change of a row, or a truncation, on its way into a record. */
+typedef struct CdcChange
+{
+	CdcChangeKind kind;
+	CdcRelation *relation;
+	CdcFrame frame; /* the writer of the record fills in where its key is */
+} CdcChange;
+
+/* A logical message. */
+typedef struct CdcMessage
+{
+	const char *prefix;
+	const char *content;
+	Size content_len;
+} CdcMessage;
+
+/* What of a message is left out because the record would be too long. */
+typedef enum CdcMessageOmission
+{
+	CDC_OMIT_NOTHING,
+	CDC_OMIT_CONTENT,
+	CDC_OMIT_PREFIX_TOO,
+} CdcMessageOmission;
+
+/* Records that belong to no relation. */
+typedef enum CdcHeadKind
+{
+	CDC_HEAD_BEGIN,
+	CDC_HEAD_COMMIT,
+	CDC_HEAD_MESSAGE,
+	CDC_NUM_HEADS,
+} CdcHeadKind;
 
 typedef struct CdcRecorder
 {
@@ -15,10 +53,8 @@ typedef struct CdcRecorder
 	const CdcTransaction *transaction;
 	CdcRows rows; /* those of the change at hand */
 
-	/* the starts of records that belong to no relation */
-	CdcHead begin_head;
-	CdcHead commit_head;
-	CdcHead message_head;
+	const struct CdcRecordFormat *format;
+	CdcHead heads[CDC_NUM_HEADS]; /* the starts of records that belong to no relation */
 } CdcRecorder;
 
 /*
@@ -28,7 +64,7 @@ typedef struct CdcRecorder
 extern void cdc_recorder_init(CdcRecorder *recorder, CdcOutput *output, CdcSettings *settings,
 							  CdcLookups *lookups);
 
-/* How records open that belong to no relation, from now on; in CurrentMemoryContext. */
+/* The options were read: how records are written from now on; in CurrentMemoryContext. */
 extern void cdc_recorder_configure(CdcRecorder *recorder, const char *source, const char *metadata);
 
 /* All records until the next call belong to this transaction. */
@@ -50,5 +86,8 @@ extern void cdc_record_begin(CdcRecorder *recorder);
 
 /* seq is one past the last change.	 In frames the transaction's end is told in any case. */
 extern void cdc_record_commit(CdcRecorder *recorder, uint64 seq);
+
+/* Are all values of the key at hand, so that the record can have it? */
+extern bool cdc_key_is_known(const CdcRelation *relation, const CdcImage *image);
 
 #endif /* CDC_RECORD_H */

@@ -23,7 +23,8 @@
  */
 typedef struct CdcColumn
 {
-	char *label; /* ,"name": */
+	const char *member; /* its name, in UTF-8 */
+	char *label;        /* the text before its value, as the format has it: ,"name": */
 	int label_len;
 	int index; /* of its value in a row of the relation (not of the ancestor it is published as) */
 	bool

@@ -21,6 +21,7 @@
 #include "utils/varlena.h"
 
 #include "cdc_compat.h"
+#include "cdc_format.h"
 #include "cdc_generated.h"
 #include "cdc_relation_build.h"
 #include "cdc_rule.h"
@@ -37,6 +38,7 @@ typedef struct Build
 	List *rules;       /* those that hold for it */
 	Bitmapset *logged; /* attnum - 1 of the identity's columns; of the primary key's under FULL */
 	CdcTypeBuilder types;
+	const CdcRecordFormat *format;
 } Build;
 
 /* The rule being followed, for what goes wrong in it. */
@@ -197,25 +199,43 @@ static CdcColumn *
 add_column(Build *build, const char *member)
 {
 	CdcColumn *column = &build->built->columns[build->built->ncolumns++];
+	CdcEncoding *encoding = build->types.encoding;
+	uint64 replaced = encoding->replaced;
 
-	column->label = cdc_make_label(member, build->types.encoding, &column->label_len);
+	column->member = cdc_encoding_to_utf8(encoding, member);
+	encoding->replaced = replaced; /* what could not be converted is counted in the label */
 	column->lookup = -1;
 	return column;
 }
 
+/* How the member's value is written; attr is the column whose value it is, or NULL. */
+static void
+finish_column(Build *build, CdcColumn *column, const char *member, Form_pg_attribute attr, Oid type,
+			  int32 typmod)
+{
+	CdcLabelInput input = {.options = build->builder->options,
+						   .member = member,
+						   .attr = attr,
+						   .type = type,
+						   .typmod = typmod,
+						   .encoding = build->types.encoding};
+
+	column->label = build->format->make_label(&input, &column->label_len);
+	cdc_type_build(&column->type, type, typmod, &build->types);
+}
+
 /* The member gets the value of an expression, which has its place behind the row's columns. */
 static void
-set_expression(Build *build, CdcColumn *column, CdcExpression *expression, Oid type)
+set_expression(Build *build, CdcColumn *column, CdcExpression *expression)
 {
 	column->expression = expression;
 	column->index = build->built->nvalues++;
 	column->logged = cdc_expression_inputs_within(expression, build->logged);
-	cdc_type_build(&column->type, type, &build->types);
 	build->built->is_computed = true;
 }
 
 static void
-set_rule(Build *build, CdcColumn *column, const CdcRule *rule)
+set_rule(Build *build, CdcColumn *column, const char *member, const CdcRule *rule)
 {
 	RuleContext argument = {build, rule};
 	ErrorContextCallback context = {error_context_stack, rule_error_context, &argument};
@@ -224,8 +244,8 @@ set_rule(Build *build, CdcColumn *column, const CdcRule *rule)
 	error_context_stack = &context;
 	cdc_settings_pin(build->types.settings);
 	node = cdc_rule_parse(build->published, rule->definition);
-	set_expression(build, column, cdc_expression_build(build->published, node, build->map),
-				   exprType(node));
+	set_expression(build, column, cdc_expression_build(build->published, node, build->map));
+	finish_column(build, column, member, NULL, exprType(node), exprTypmod(node));
 	column->must_not_fail =
 		build->builder->options->on_expression_error == CDC_EXPRESSION_ERROR_STOP;
 	error_context_stack = context.previous;
@@ -239,24 +259,25 @@ build_column(Build *build, Form_pg_attribute attr)
 	const CdcRule *rename = find_rule(build, CDC_RULE_RENAME, name);
 	const CdcRule *replace = find_rule(build, CDC_RULE_COLUMN, name);
 	int index = (build->map ? build->map->attnums[attr->attnum - 1] : attr->attnum) - 1;
-	CdcColumn *column = add_column(build, rename ? rename->definition : name);
+	const char *member = rename ? rename->definition : name;
+	CdcColumn *column = add_column(build, member);
 	CdcExpression *generated;
 
 	if (replace)
 	{
-		set_rule(build, column, replace);
+		set_rule(build, column, member, replace);
 		return;
 	}
 	generated = cdc_generated_build(build->relation,
 									TupleDescAttr(RelationGetDescr(build->relation), index));
 	if (generated)
+		set_expression(build, column, generated);
+	else
 	{
-		set_expression(build, column, generated, attr->atttypid);
-		return;
+		column->index = index;
+		column->logged = bms_is_member(index, build->logged);
 	}
-	column->index = index;
-	column->logged = bms_is_member(index, build->logged);
-	cdc_type_build(&column->type, attr->atttypid, &build->types);
+	finish_column(build, column, member, attr, attr->atttypid, attr->atttypmod);
 }
 
 static bool
@@ -340,8 +361,8 @@ set_lookup(Build *build, CdcColumn *column, const CdcRule *rule)
 			cdc_lookup_column(built->lookups[column->lookup].lookup, value, &type);
 	column->index = built->nvalues++;
 	column->logged = built->lookups[column->lookup].logged;
-	cdc_type_build(&column->type, type, &build->types);
 	built->is_computed = true;
+	finish_column(build, column, rule->member, NULL, type, -1);
 	error_context_stack = context.previous;
 }
 
@@ -409,7 +430,7 @@ build_columns(Build *build, CdcColumn **by_attnum)
 		const CdcRule *rule = lfirst(cell);
 
 		if (rule->kind == CDC_RULE_COLUMN && !names_column(build, rule->member))
-			set_rule(build, add_column(build, rule->member), rule);
+			set_rule(build, add_column(build, rule->member), rule->member, rule);
 		else if (rule->kind == CDC_RULE_LOOKUP)
 			set_lookup(build, add_column(build, rule->member), rule);
 	}
@@ -495,13 +516,21 @@ build_heads(Build *build)
 	const char *schema = get_namespace_name(RelationGetNamespace(build->published));
 	const char *table = RelationGetRelationName(build->published);
 	const CdcRule *target = find_rule(build, CDC_RULE_TARGET, "");
+	CdcHeadInput input = {.options = build->builder->options,
+						  .source = build->builder->source,
+						  .metadata = build->builder->metadata,
+						  .schema = schema,
+						  .table = table,
+						  .encoding = encoding};
 
 	build->built->schema = cdc_encoding_to_utf8(encoding, schema);
 	build->built->table = cdc_encoding_to_utf8(encoding, table);
 	build->built->target = target ? cdc_encoding_to_utf8(encoding, target->definition) : "";
 	for (int kind = 0; kind < CDC_NUM_CHANGE_KINDS; kind++)
-		build->built->heads[kind] = cdc_head_make(
-			ops[kind], build->builder->source, build->builder->metadata, schema, table, encoding);
+	{
+		input.op = ops[kind];
+		build->built->heads[kind] = build->format->make_head(&input);
+	}
 }
 
 static void
@@ -511,6 +540,8 @@ build_records(Build *build)
 	const CdcRule *delete_rule;
 	CdcColumn **by_attnum;
 
+	build->format = cdc_format(options);
+	build->types.dialect = build->format->build_type;
 	build->types.encoding = build->builder->encoding;
 	build->types.settings = build->builder->settings;
 	build->types.options.numeric_as_number = options->numeric == CDC_NUMERIC_NUMBER;

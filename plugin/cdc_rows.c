@@ -176,10 +176,9 @@ expression_error_context(void *arg)
 	const ExpressionContext *context = arg;
 
 	errcontext(
-		"pipeline \"%s\", member %.*s of \"%s\".\"%s\", commit_lsn %X/%X, seq " UINT64_FORMAT,
-		context->rows->options->pipeline, context->column->label_len - 2,
-		context->column->label + 1, context->relation->schema, context->relation->table,
-		LSN_FORMAT_ARGS(context->commit_lsn), context->seq);
+		"pipeline \"%s\", member \"%s\" of \"%s\".\"%s\", commit_lsn %X/%X, seq " UINT64_FORMAT,
+		context->rows->options->pipeline, context->column->member, context->relation->schema,
+		context->relation->table, LSN_FORMAT_ARGS(context->commit_lsn), context->seq);
 }
 
 /* False if the expression failed, which is then said in the record. */

@@ -272,10 +272,10 @@ check_members_differ(const CdcRelation *relation)
 		{
 			const CdcColumn *b = &relation->columns[j];
 
-			if (a->label_len == b->label_len && memcmp(a->label, b->label, a->label_len) == 0)
+			if (strcmp(a->member, b->member) == 0)
 				ereport(ERROR, errcode(ERRCODE_DUPLICATE_COLUMN),
-						errmsg("two members of \"%s\".\"%s\" would have the name %.*s",
-							   relation->schema, relation->table, a->label_len - 2, a->label + 1),
+						errmsg("two members of \"%s\".\"%s\" would have the name \"%s\"",
+							   relation->schema, relation->table, a->member),
 						errhint("Choose another name, or drop the column that has it."));
 		}
 	}

@@ -276,13 +276,13 @@ build_row(CdcType *type, Oid type_oid, CdcTypeBuilder *builder)
 		if (attr->attisdropped)
 			continue;
 		field->label = cdc_make_label(NameStr(attr->attname), builder->encoding, &field->label_len);
-		cdc_type_build(&field->type, attr->atttypid, builder);
+		cdc_type_build(&field->type, attr->atttypid, attr->atttypmod, builder);
 	}
 	builder->row_relids = lappend_oid(builder->row_relids, get_typ_typrelid(type_oid));
 }
 
-static void
-build_with_function(CdcType *type, Oid type_oid)
+void
+cdc_type_build_as_text(CdcType *type, Oid type_oid)
 {
 	Oid function = safe_cast_to_json(type_oid);
 	bool is_varlena;
@@ -307,36 +307,38 @@ build_with_function(CdcType *type, Oid type_oid)
 static void
 build_enum(CdcType *type, Oid type_oid, CdcTypeBuilder *builder)
 {
-	build_with_function(type, type_oid);
+	cdc_type_build_as_text(type, type_oid);
 	type->labels = cdc_enum_build(type_oid, builder->encoding);
 	type->write = put_enum;
 }
 
 static void
-build_array(CdcType *type, Oid element, CdcTypeBuilder *builder)
+build_array(CdcType *type, Oid element, int32 typmod, CdcTypeBuilder *builder)
 {
 	Oid base = getBaseType(element);
 
 	type->element = palloc(sizeof(CdcType));
 	type->write = put_array;
-	cdc_type_build(type->element, element, builder);
+	cdc_type_build(type->element, element, typmod, builder);
 	/*
 	 * Arrays as elements, by way of a domain: a JSON array of arrays is read back as one array of two
 	 * dimensions, so each is written as text.
 	 */
 	if (OidIsValid(get_element_type(base)))
-		build_with_function(type->element, base);
+		cdc_type_build_as_text(type->element, base);
 }
 
 void
-cdc_type_build(CdcType *type, Oid type_oid, CdcTypeBuilder *builder)
+cdc_type_build(CdcType *type, Oid type_oid, int32 typmod, CdcTypeBuilder *builder)
 {
 	Oid element;
 
-	type_oid = getBaseType(type_oid); /* a domain is written as its base type */
+	type_oid = getBaseTypeAndTypmod(type_oid, &typmod); /* a domain is written as its base type */
 	memset(type, 0, sizeof(*type));
 	type->settings = builder->settings;
 	get_typlenbyvalalign(type_oid, &type->length, &type->by_value, &type->align);
+	if (builder->dialect && builder->dialect(type, type_oid, typmod, builder))
+		return;
 	type->write = cdc_scalar_writer(type_oid, &builder->options);
 	if (type->write != NULL)
 		return;
@@ -344,16 +346,16 @@ cdc_type_build(CdcType *type, Oid type_oid, CdcTypeBuilder *builder)
 	/* they are arrays that start at 0, as which a JSON array is not read back */
 	if (type_oid == OIDVECTOROID || type_oid == INT2VECTOROID)
 	{
-		build_with_function(type, type_oid);
+		cdc_type_build_as_text(type, type_oid);
 		return;
 	}
 	element = get_element_type(type_oid);
 	if (OidIsValid(element))
-		build_array(type, element, builder);
+		build_array(type, element, typmod, builder);
 	else if (get_typtype(type_oid) == TYPTYPE_COMPOSITE)
 		build_row(type, type_oid, builder);
 	else if (get_typtype(type_oid) == TYPTYPE_ENUM)
 		build_enum(type, type_oid, builder);
 	else
-		build_with_function(type, type_oid);
+		cdc_type_build_as_text(type, type_oid);
 }

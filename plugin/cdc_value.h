@@ -52,6 +52,8 @@ struct CdcType
 typedef struct CdcTypeBuilder
 {
 	CdcValueOptions options;
+	/* of a format that writes some types in another way: true if it has built the type; NULL: none */
+	bool (*dialect)(CdcType *type, Oid type_oid, int32 typmod, struct CdcTypeBuilder *builder);
 	CdcEncoding *encoding;
 	CdcSettings *settings; /* must outlive the types */
 	List *rows;            /* of CdcRowType *: those built so far */
@@ -63,7 +65,10 @@ typedef struct CdcTypeBuilder
  * Builds the writer for a type in CurrentMemoryContext, which must live as long as it is used.
  * Needs a transaction.
  */
-extern void cdc_type_build(CdcType *type, Oid type_oid, CdcTypeBuilder *builder);
+extern void cdc_type_build(CdcType *type, Oid type_oid, int32 typmod, CdcTypeBuilder *builder);
+
+/* The type is written as the text of its output function, or what it can be cast to json as. */
+extern void cdc_type_build_as_text(CdcType *type, Oid type_oid);
 
 /*
  * The text ,"name": that precedes a member's value, padded (cdc_writer.h), in CurrentMemoryContext; *len

@@ -1,0 +1,17 @@
+/*
+ * cdc_format.c
+ *		The formats there are; see cdc_format.h.
+ */
+#include "postgres.h"
+
+#include "cdc_format.h"
+
+static const CdcRecordFormat *const formats[] = {
+	[CDC_FORMAT_CDC] = &cdc_format_cdc,
+};
+
+const CdcRecordFormat *
+cdc_format(const CdcOptions *options)
+{
+	return formats[options->format];
+}

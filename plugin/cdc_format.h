@@ -1,0 +1,50 @@
+/*
+ * cdc_format.h
+ *		What a record looks like: one set of writers per option "format".
+ *
+ * A format writes finished text through output->writer into a record that cdc_record.c has started and
+ * will end.  It is asked again for the same record where the first try was too long.  What is constant
+ * is made once: heads and labels, in CurrentMemoryContext, with the relation or the configuration.
+ * Nothing of it is looked up, parsed or allocated per record.
+ */
+#ifndef CDC_FORMAT_H
+#define CDC_FORMAT_H
+
+#include "cdc_record.h"
+
+typedef struct CdcRecordFormat
+{
+	CdcHead (*make_head)(const CdcHeadInput *input);
+	char *(*make_label)(const CdcLabelInput *input, int *len);
+
+	/*
+	 * How values of a type are written, where it is another way than our own (cdc_value.h); false: as ours.
+	 * NULL: all are.
+	 */
+	bool (*build_type)(CdcType *type, Oid type_oid, int32 typmod, CdcTypeBuilder *builder);
+
+	/* A transaction begins, or a message outside of any: what its records have in common. */
+	void (*begin_transaction)(CdcRecorder *recorder, CdcTransaction *transaction);
+
+	/* The rows are recorder->rows.	 omitting: columns that are marked as omitted are left out. */
+	void (*put_change)(CdcRecorder *recorder, CdcChange *change, bool omitting);
+
+	/* The key of a row, as it stands in the frame; it has one (cdc_key_is_known()). */
+	void (*put_key)(CdcWriter *writer, const CdcRelation *relation, const CdcImage *image);
+
+	/* The change without its row, and the SQLSTATE (0: none) of what stands in its way. */
+	void (*put_stripped)(CdcRecorder *recorder, CdcChange *change, int sqlstate);
+	void (*put_truncate)(CdcRecorder *recorder, CdcChange *change);
+	void (*put_message)(CdcRecorder *recorder, const CdcMessage *message, uint64 seq,
+						CdcMessageOmission omission);
+	void (*put_begin)(CdcRecorder *recorder, const CdcFrame *frame);
+	void (*put_commit)(CdcRecorder *recorder, const CdcFrame *frame);
+} CdcRecordFormat;
+
+/* The one that the options ask for. */
+extern const CdcRecordFormat *cdc_format(const CdcOptions *options);
+
+/* The formats, each in its file. */
+extern const CdcRecordFormat cdc_format_cdc;
+
+#endif /* CDC_FORMAT_H */
