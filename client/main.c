@@ -10,6 +10,7 @@
 
 #include "doctor.h"
 #include "log.h"
+#include "offsets.h"
 #include "options.h"
 #include "pgconn.h"
 #include "pipeline.h"
@@ -110,6 +111,13 @@ run(const CdcOptions *options)
 			return doctor_main(options, &interrupted);
 		case CMD_STATUS:
 			return status_main(options, &interrupted);
+		case CMD_SLOT_COPY:
+			return slot_copy_main(options, &interrupted);
+		case CMD_OFFSETS_SHOW:
+			return offsets_show_main(options, &interrupted);
+		case CMD_OFFSETS_SET:
+		case CMD_OFFSETS_RESET:
+			return offsets_change_main(options, &interrupted);
 		case CMD_PIPELINE_APPLY:
 			return pipeline_apply_main(options, &interrupted);
 		case CMD_PIPELINE_EXPORT:

@@ -71,7 +71,9 @@ put_option(FILE *out, const OptionDef *def)
 static bool
 talks_to_plugin(Command command)
 {
-	return command == CMD_STREAM || command == CMD_DOCTOR;
+	return command == CMD_STREAM || command == CMD_DOCTOR || command == CMD_STATUS ||
+		   command == CMD_OFFSETS_SHOW || command == CMD_OFFSETS_SET ||
+		   command == CMD_OFFSETS_RESET;
 }
 
 static void

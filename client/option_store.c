@@ -352,38 +352,3 @@ setting_store(CdcOptions *options, const Setting *setting, CdcError *err)
 	}
 	return CDC_OK;
 }
-
-CdcStatus
-setting_read_on_error(CdcOptions *options, const Setting *setting, CdcError *err)
-{
-	static const char prefix[] = "dead-letter:";
-	const char *text = options->on_error;
-
-	if (text == NULL || strcmp(text, "stop") == 0)
-		return CDC_OK;
-	options->dead_letter = text + sizeof(prefix) - 1;
-	if (strncmp(text, prefix, sizeof(prefix) - 1) == 0 && *options->dead_letter != '\0')
-		return CDC_OK;
-	cdc_error(err, CDC_USAGE, "%s: \"%s\" is neither stop nor dead-letter:URI", setting->where,
-			  option_shown(text));
-	cdc_error_hint(err,
-				   "For example --on-error=dead-letter:file:///var/lib/cdc/dead.ndjson; the URI "
-				   "is that of any sink.");
-	return CDC_USAGE;
-}
-
-CdcStatus
-setting_check_accept(const CdcOptions *options, const Setting *setting, CdcError *err)
-{
-	if (setting == NULL || setting->rank == RANK_FLAG ||
-		!(options->accept_gap || options->accept_divergence || options->accept_other_source))
-		return CDC_OK;
-	cdc_error(err, CDC_USAGE,
-			  "%s: gap, divergence and other-source are accepted for one start, by a flag",
-			  setting->where);
-	cdc_error_hint(err,
-				   "Take it out, and start once with --accept=%s; where it stands now, it would "
-				   "accept whatever is lost later, at every start.",
-				   setting->value);
-	return CDC_USAGE;
-}

@@ -42,16 +42,6 @@ extern CdcStatus setting_store(CdcOptions *options, const Setting *setting,
 							   CdcError *err) CDC_MUST_CHECK;
 
 /*
- * What options have to say that the table cannot.  setting: where the option was given, NULL: nowhere.
- * --on-error=stop|dead-letter:URI: sets options->dead_letter; the URI is read by the sink that it names.
- * --accept of what is lost: not where it would hold at every start from then on, for what nobody has seen.
- */
-extern CdcStatus setting_read_on_error(CdcOptions *options, const Setting *setting,
-									   CdcError *err) CDC_MUST_CHECK;
-extern CdcStatus setting_check_accept(const CdcOptions *options, const Setting *setting,
-									  CdcError *err) CDC_MUST_CHECK;
-
-/*
  * What an error shows of a text that was found where none belongs: the text itself, or where it may be
  * a connection string, and so hold a password, a word for it.
  */

@@ -17,11 +17,16 @@
 #define LIST COMMAND_BIT(CMD_SLOT_LIST)
 #define DOCTOR COMMAND_BIT(CMD_DOCTOR)
 #define STATUS COMMAND_BIT(CMD_STATUS)
+#define COPY COMMAND_BIT(CMD_SLOT_COPY)
+#define SHOW COMMAND_BIT(CMD_OFFSETS_SHOW)
+#define SET COMMAND_BIT(CMD_OFFSETS_SET)
+#define RESET COMMAND_BIT(CMD_OFFSETS_RESET)
+#define OFFSETS (SHOW | SET | RESET)
 #define APPLY COMMAND_BIT(CMD_PIPELINE_APPLY)
 #define EXPORT COMMAND_BIT(CMD_PIPELINE_EXPORT)
 #define PREVIEW COMMAND_BIT(CMD_PIPELINE_PREVIEW)
 #define PIPELINE (APPLY | EXPORT | PREVIEW)
-#define SLOTTED (STREAM | CREATE | DROP | LIST | DOCTOR | STATUS)
+#define SLOTTED (STREAM | CREATE | DROP | LIST | COPY | DOCTOR | STATUS | OFFSETS)
 #define ALL (SLOTTED | PIPELINE)
 
 #define AT(field) .offset = offsetof(CdcOptions, field)
@@ -32,9 +37,14 @@ const CommandDef command_table[] = {
 	{CMD_SLOT_DROP, "slot", "drop", "drop a replication slot"},
 	{CMD_SLOT_LIST, "slot", "list",
 	 "list the logical replication slots and how far behind they are"},
+	{CMD_SLOT_COPY, "slot", "copy", "copy a slot: a bookmark to replay from"},
 	{CMD_DOCTOR, "doctor", NULL,
 	 "check server, slot, privileges and sink, and say how to mend each"},
 	{CMD_STATUS, "status", NULL, "positions, lag and retained WAL of a slot, or of all of ours"},
+	{CMD_OFFSETS_SHOW, "offsets", "show", "the position that a sink holds"},
+	{CMD_OFFSETS_SET, "offsets", "set", "set the position that a sink holds"},
+	{CMD_OFFSETS_RESET, "offsets", "reset",
+	 "let a sink begin anew at the slot's confirmed position"},
 	{CMD_PIPELINE_APPLY, "pipeline", "apply", "make a pipeline of rules what FILE says"},
 	{CMD_PIPELINE_EXPORT, "pipeline", "export", "write a pipeline of rules to FILE"},
 	{CMD_PIPELINE_PREVIEW, "pipeline", "preview",
@@ -71,13 +81,16 @@ const OptionDef option_table[] = {
 	{.name = "slot", .short_name = 'S', .type = OPTION_SLOT, .commands = SLOTTED, AT(slot),
 	 .argument = "NAME",
 	 .doc = "the replication slot"},
-	{.name = "sink", .type = OPTION_STRING, .commands = STREAM | DOCTOR | STATUS, AT(sink),
+	{.name = "sink", .type = OPTION_STRING, .commands = STREAM | DOCTOR | STATUS | OFFSETS, AT(sink),
 	 .argument = "URI",
 	 .doc = "where the records go: - for standard output, or a URI such as "
 			"file:///var/lib/cdc/events.ndjson"},
-	{.name = "sink-table", .type = OPTION_STRING, .commands = STREAM | DOCTOR | STATUS, AT(sink_table),
+	{.name = "sink-table", .type = OPTION_STRING, .commands = STREAM | DOCTOR | STATUS | OFFSETS,
+	 AT(sink_table),
 	 .argument = "NAME",
 	 .doc = "the table of a postgresql:// sink; cdc_records by default"},
+	{.name = "to", .type = OPTION_SLOT, .commands = COPY, AT(to_slot), .argument = "NAME",
+	 .doc = "the new slot's name"},
 	{.name = "create-slot", .type = OPTION_BOOL, .commands = STREAM, AT(create_slot),
 	 .doc = "create the slot if it does not exist"},
 	{.name = "if-not-exists", .type = OPTION_BOOL, .commands = CREATE, AT(if_not_exists),
@@ -85,6 +98,10 @@ const OptionDef option_table[] = {
 	{.name = "failover", .type = OPTION_BOOL, .commands = STREAM | CREATE, AT(failover),
 	 .doc = "create the slot so that standbys keep it in step (PostgreSQL 17 and later)"},
 
+	{.name = "lsn", .type = OPTION_LSN, .commands = SET, AT(lsn), .argument = "LSN",
+	 .doc = "what commits there or later is delivered"},
+	{.name = "yes", .type = OPTION_BOOL, .commands = SET | RESET, AT(yes),
+	 .doc = "do it; without, only say what would follow"},
 	{.name = "endpos", .short_name = 'E', .type = OPTION_LSN, .commands = STREAM, AT(endpos),
 	 .argument = "LSN",
 	 .doc = "stop when everything up to this LSN is durable"},
@@ -130,7 +147,7 @@ const OptionDef option_table[] = {
 	 .argument = "N", .default_value = "10", .min = 1, .max = 100000,
 	 .doc = "how many rows are shown"},
 
-	{.name = "json", .type = OPTION_BOOL, .commands = LIST | DOCTOR | STATUS, AT(json),
+	{.name = "json", .type = OPTION_BOOL, .commands = LIST | DOCTOR | STATUS | SHOW, AT(json),
 	 .doc = "write JSON instead of text"},
 	{.name = "fix", .type = OPTION_BOOL, .commands = DOCTOR, AT(fix),
 	 .doc = "apply what is safe: settings that are wrong; never restarts the server"},
@@ -157,14 +174,16 @@ const OptionDef option_table[] = {
 	{.name = "publication_names", .type = OPTION_PLUGIN, .commands = STREAM | DOCTOR,
 	 .argument = "NAMES",
 	 .doc = "publications that select tables, columns, rows and operations; separated by commas"},
-	{.name = "pipeline", .type = OPTION_PLUGIN, .commands = STREAM | DOCTOR | EXPORT,
+	{.name = "pipeline", .type = OPTION_PLUGIN,
+	 .commands = STREAM | DOCTOR | STATUS | OFFSETS | EXPORT,
 	 .argument = "NAME",
 	 .doc = "the set of rules that transforms the records"},
 	{.name = "format", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "NAME",
 	 .doc = "what a record looks like"},
 	{.name = "batch_bytes", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "BYTES",
 	 .doc = "how many bytes of records the server sends in one message"},
-	{.name = "source", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "NAME",
+	{.name = "source", .type = OPTION_PLUGIN, .commands = STREAM | OFFSETS | STATUS | DOCTOR,
+	 .argument = "NAME",
 	 .doc = "the source's name in the records; the database's by default"},
 	{.name = "delete", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "full|key",
 	 .doc = "whether a delete carries the whole old row or its key only"},

@@ -15,16 +15,7 @@
 #include <libpq-fe.h>
 
 #include "config_file.h"
-#include "option_store.h"
-#include "option_table.h"
-
-typedef struct Gathering
-{
-	CdcOptions *options;
-	Setting *settings;
-	int num_settings;
-	CdcError *err;
-} Gathering;
+#include "option_checks.h"
 
 static void
 add_warning(CdcOptions *options, const char *fmt, const char *name, const char *nearest)
@@ -293,108 +284,11 @@ store_all(Gathering *g)
 	return status;
 }
 
-static const Setting *
-find_setting(const Gathering *g, const char *name)
-{
-	for (int i = 0; i < g->num_settings; i++)
-		if (strcmp(g->settings[i].def->name, name) == 0 && !g->settings[i].overridden)
-			return &g->settings[i];
-	return NULL;
-}
-
-static CdcStatus
-require(const Gathering *g, const char *name, const char *example)
-{
-	const CommandDef *command = command_find(g->options->command);
-	char variable[64];
-	size_t i;
-
-	if (find_setting(g, name) != NULL)
-		return CDC_OK;
-	for (i = 0; name[i] != '\0' && i + 1 < sizeof(variable); i++)
-		variable[i] = name[i] == '-' ? '_' : (char) toupper((unsigned char) name[i]);
-	variable[i] = '\0';
-	cdc_error(g->err, CDC_USAGE, "\"%s%s%s\" needs option \"%s\"", command->word,
-			  command->second ? " " : "", command->second ? command->second : "", name);
-	cdc_error_hint(g->err,
-				   "Give it as --%s=%s, as CDC_%s in the environment, or as \"%s = %s\" in "
-				   "the file that --config names.",
-				   name, example, variable, name, example);
-	return CDC_USAGE;
-}
-
-static CdcStatus
-require_operand(const Gathering *g)
-{
-	const CommandDef *command = command_find(g->options->command);
-	const char *operand = command_operand(g->options->command);
-
-	if (operand == NULL || g->options->file != NULL)
-		return CDC_OK;
-	cdc_error(g->err, CDC_USAGE, "\"%s %s\" needs a %s", command->word, command->second, operand);
-	cdc_error_hint(g->err, "cdc_client %s %s %s [OPTION]...; - stands for standard %s.",
-				   command->word, command->second, operand,
-				   g->options->command == CMD_PIPELINE_EXPORT ? "output" : "input");
-	return CDC_USAGE;
-}
-
-static CdcStatus
-refuse_both(const Gathering *g, const char *left, const char *right)
-{
-	const Setting *one = find_setting(g, left);
-	const Setting *other = find_setting(g, right);
-
-	if (one == NULL || other == NULL || strcmp(one->value, "off") == 0 ||
-		strcmp(other->value, "off") == 0)
-		return CDC_OK;
-	cdc_error(g->err, CDC_USAGE, "%s: \"%s\" and \"%s\" exclude each other", one->where, left,
-			  right);
-	cdc_error_detail(g->err, "\"%s\" is given by %s.", right, other->where);
-	cdc_error_hint(g->err, "Give one of them.");
-	return CDC_USAGE;
-}
-
-static CdcStatus
-check_together(Gathering *g)
-{
-	CdcOptions *options = g->options;
-	const Setting *failover = find_setting(g, "failover");
-	CdcStatus status = CDC_OK;
-
-	if (options->command == CMD_STREAM || options->command == CMD_SLOT_CREATE ||
-		options->command == CMD_SLOT_DROP)
-		status = require(g, "slot", "NAME");
-	if (status == CDC_OK && options->command == CMD_STREAM)
-		status = require(g, "sink", "URI");
-	if (status == CDC_OK && options->command == CMD_STREAM)
-		status = refuse_both(g, "endpos", "until");
-	if (status == CDC_OK)
-		status = setting_read_on_error(options, find_setting(g, "on-error"), g->err);
-	if (status == CDC_OK)
-		status = setting_check_accept(options, find_setting(g, "accept"), g->err);
-	if (status == CDC_OK)
-		status = require_operand(g);
-	if (status == CDC_OK && options->command == CMD_PIPELINE_EXPORT)
-		status = require(g, "pipeline", "NAME");
-	if (status == CDC_OK && options->command == CMD_PIPELINE_PREVIEW)
-		status = require(g, "relation", "SCHEMA.TABLE");
-	if (status == CDC_OK)
-		status = refuse_both(g, "quiet", "verbose");
-	if (status == CDC_OK && options->command == CMD_STREAM && options->failover &&
-		!options->create_slot && failover != NULL && failover->rank == RANK_FLAG)
-	{
-		cdc_error(g->err, CDC_USAGE, "--failover: it matters only where the slot is created");
-		cdc_error_hint(g->err, "Add --create-slot, or leave it away.");
-		status = CDC_USAGE;
-	}
-	return status;
-}
-
 /* A conninfo that was given as a flag is in the process list for everyone on the host to read. */
 static void
 warn_of_password(Gathering *g)
 {
-	const Setting *setting = find_setting(g, "dbname");
+	const Setting *setting = gathering_find(g, "dbname");
 	PQconninfoOption *parsed;
 
 	if (setting == NULL || setting->rank != RANK_FLAG)
@@ -495,7 +389,7 @@ options_read(CdcOptions *options, int argc, char **argv, char **envp, CdcError *
 	if (status == CDC_OK)
 		status = store_all(&g);
 	if (status == CDC_OK)
-		status = check_together(&g);
+		status = option_check_together(&g);
 	if (status == CDC_OK)
 		warn_of_password(&g);
 	for (int i = 0; i < g.num_settings; i++)
@@ -512,6 +406,7 @@ options_free(CdcOptions *options)
 	free(options->sink);
 	free(options->sink_table);
 	free(options->on_error);
+	free(options->to_slot);
 	free(options->file);
 	free(options->relation);
 	for (int i = 0; i < options->num_plugin_options; i++)

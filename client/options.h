@@ -29,6 +29,10 @@ typedef enum Command
 	CMD_SLOT_LIST,
 	CMD_DOCTOR,
 	CMD_STATUS,
+	CMD_SLOT_COPY,
+	CMD_OFFSETS_SHOW,
+	CMD_OFFSETS_SET,
+	CMD_OFFSETS_RESET,
 	CMD_PIPELINE_APPLY,
 	CMD_PIPELINE_EXPORT,
 	CMD_PIPELINE_PREVIEW,
@@ -51,6 +55,7 @@ typedef struct CdcOptions
 
 	char *dbname;       /* conninfo string, URI or database name; libpq's defaults apply */
 	char *slot;         /* slot name */
+	char *to_slot;      /* slot copy: the new one's name */
 	bool create_slot;   /* stream: create the slot if it does not exist */
 	bool if_not_exists; /* slot create */
 	bool failover;      /* slot create, stream --create-slot: FAILOVER (server 17+) */
@@ -61,6 +66,8 @@ typedef struct CdcOptions
 	int num_plugin_options;
 
 	uint64_t endpos;         /* LSN, 0: none */
+	uint64_t lsn;            /* offsets set */
+	bool yes;                /* offsets set, reset: not only told what would follow */
 	bool until_now;          /* --until=now: endpos is the server's WAL end at start */
 	char *on_error;          /* --on-error */
 	const char *dead_letter; /* the URI in on_error; NULL: stop */

@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "sink.h"
+#include "source_name.h"
 
 /* A sink that cannot be opened for so long is not reachable. */
 #define LOOK_FOR (15 * CLOCK_SECOND)
@@ -29,24 +30,18 @@ still_patient(void *arg)
 }
 
 static CdcStatus
-read_position(Sink *sink, const ServerIdentity *identity, const char *slot, SinkLook *look,
-			  CdcError *err)
+read_position(Sink *sink, const Source *source, SinkLook *look, CdcError *err)
 {
 	const SinkOps *ops = sink->base.ops;
-	Source source = {0};
 	CdcStatus status;
 
-	snprintf(source.system_identifier, sizeof(source.system_identifier), "%s",
-			 identity->system_identifier);
-	snprintf(source.database, sizeof(source.database), "%s", identity->database);
-	snprintf(source.slot, sizeof(source.slot), "%s", slot);
-	look->source = source;
-	status = (ops->look != NULL ? ops->look : ops->open)(sink, &source, &look->source,
+	look->source = *source;
+	status = (ops->look != NULL ? ops->look : ops->open)(sink, source, &look->source,
 														 &look->position, &look->found, err);
 	if (ops->look == NULL)
 		ops->close(sink);
 	look->opened = status == CDC_OK;
-	look->same_source = source_equal(&source, &look->source);
+	look->same_source = source_equal(source, &look->source);
 	return status;
 }
 
@@ -63,6 +58,7 @@ sink_look(const CdcOptions *options, PGconn *replication, int active_pid,
 						 .tick = still_patient,
 						 .tick_arg = &patience};
 	ServerIdentity identity;
+	Source source;
 	Sink *sink = NULL;
 	CdcStatus status;
 
@@ -84,7 +80,9 @@ sink_look(const CdcOptions *options, PGconn *replication, int active_pid,
 	{
 		status = pgconn_identify(replication, &identity, err);
 		if (status == CDC_OK)
-			status = read_position(sink, &identity, options->slot, look, err);
+			status = source_fill(replication, options, &identity, &source, err);
+		if (status == CDC_OK)
+			status = read_position(sink, &source, look, err);
 	}
 	sink_destroy(sink);
 	return status;

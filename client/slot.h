@@ -64,6 +64,7 @@ extern CdcStatus slot_probe_plugin(PGconn *repl, const char *conninfo,
 /* The subcommands; each returns the process's exit code. */
 extern int slot_create_main(const CdcOptions *options, const volatile int *interrupted);
 extern int slot_drop_main(const CdcOptions *options, const volatile int *interrupted);
+extern int slot_copy_main(const CdcOptions *options, const volatile int *interrupted);
 extern int slot_list_main(const CdcOptions *options, const volatile int *interrupted);
 
 #endif /* CDC_SLOT_H */

@@ -1,6 +1,6 @@
 /*
  * slot_commands.c
- *		The subcommands slot create, drop and list.
+ *		The subcommands slot create, copy, drop and list.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -59,6 +59,36 @@ slot_create_main(const CdcOptions *options, const volatile int *interrupted)
 					 options->slot, lsn_format(lsn, consistent_point));
 	}
 	PQfinish(repl);
+	if (status != CDC_OK)
+		log_error(LOG_ERROR, &err);
+	return (int) status;
+}
+
+/* The copy begins where the slot is confirmed, and keeps the WAL from there until it is dropped. */
+int
+slot_copy_main(const CdcOptions *options, const volatile int *interrupted)
+{
+	const char *params[] = {options->slot, options->to_slot};
+	PGconn *conn = NULL;
+	PGresult *result = NULL;
+	SlotInfo info;
+	CdcError err;
+	CdcStatus status = pgconn_open(&conn, options->dbname, PGCONN_SQL, interrupted, &err);
+
+	if (status == CDC_OK)
+		status = slot_read(conn, options->slot, &info, &err);
+	if (status == CDC_OK)
+		status = slot_check_usable(&info, options->slot, PQdb(conn), &err);
+	if (status == CDC_OK)
+		status = pgconn_query_params(
+			conn, "SELECT lsn FROM pg_catalog.pg_copy_logical_replication_slot($1, $2)", 2, params,
+			&result, &err);
+	if (status == CDC_OK)
+		log_line(LOG_INFO,
+				 "replication slot \"%s\" was copied from \"%s\"; its records begin at %s",
+				 options->to_slot, options->slot, PQgetvalue(result, 0, 0));
+	PQclear(result);
+	PQfinish(conn);
 	if (status != CDC_OK)
 		log_error(LOG_ERROR, &err);
 	return (int) status;

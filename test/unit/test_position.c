@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "offset_plan.h"
 #include "position.h"
 #include "resume.h"
 #include "sidecar.h"
@@ -489,6 +490,76 @@ refuses_a_server_that_lost_wal(void **state)
 	goes_on(&input, 0x5001, 1, 0x4000, 4);
 }
 
+/* A position set by hand: what the sink has of it, and what is said to follow. */
+static OffsetPlan
+plan_offset(const OffsetInput *input, const char *meaning)
+{
+	OffsetPlan made;
+
+	assert_int_equal(offset_plan_make(input, &made, &err), CDC_OK);
+	if (strstr(made.meaning, meaning) == NULL)
+		fail_msg("\"%s\" expected, not \"%s\"", meaning, made.meaning);
+	return made;
+}
+
+static void
+offsets_are_set(void **state)
+{
+	OffsetInput input = {
+		.source = &here, .timeline = 3, .wal_end = 0x5000, .slot_confirmed = 0x1000, .lsn = 0x2000};
+	OffsetPlan made;
+
+	(void) state;
+	made = plan_offset(&input,
+					   "committed between 0/1000 and there and is not in the sink yet is skipped");
+	assert_int_equal(made.position.id.commit_lsn, 0x2000);
+	assert_int_equal(made.position.id.seq, 0);
+	assert_int_equal(made.position.end_lsn, 0x2000);
+	assert_int_equal(made.position.confirmed, 0x2000);
+	assert_int_equal(made.position.timeline, 3);
+	assert_int_equal(made.position.incarnation, 0);
+
+	/* ahead of what the sink has */
+	input.found = true;
+	input.stored_source = here;
+	input.stored =
+		(Position){.timeline = 2, .incarnation = 4, .id = {0x1500, 7, 0}, .confirmed = 0x1600};
+	made = plan_offset(&input, "between 0/1600 and there");
+	assert_int_equal(made.position.incarnation, 4);
+
+	/* back into the middle of a transaction that it has: nothing may be taken for what it is not */
+	input.lsn = 0x1500;
+	made =
+		plan_offset(&input, "already up to 0/1600: that comes a second time, under incarnation 5");
+	assert_int_equal(made.position.incarnation, 5);
+	assert_int_equal(made.position.confirmed, 0x1500);
+	input.stored.id.seq = 0;
+	made = plan_offset(&input, "Nothing is skipped and nothing comes again");
+	assert_int_equal(made.position.incarnation, 4);
+	input.lsn = 0x1600;
+	made = plan_offset(&input, "Nothing is skipped and nothing comes again");
+
+	/* anew */
+	input.reset = true;
+	made = plan_offset(&input, "What commits from 0/1000 on is delivered, also what the sink has");
+	assert_int_equal(made.position.incarnation, 5);
+	assert_int_equal(made.position.id.commit_lsn, 0);
+	assert_int_equal(made.position.end_lsn, 0);
+	assert_int_equal(made.position.confirmed, 0x1000);
+	strcpy(input.stored_source.slot, "other");
+	made = plan_offset(&input, "position of another stream (slot \"other\"");
+	assert_int_equal(made.position.incarnation, 5);
+
+	/* what the slot cannot give */
+	input.reset = false;
+	input.lsn = 0xfff;
+	assert_int_equal(offset_plan_make(&input, &made, &err), CDC_USAGE);
+	assert_non_null(strstr(err.message, "0/FFF lies before 0/1000"));
+	input.lsn = 0x5001;
+	assert_int_equal(offset_plan_make(&input, &made, &err), CDC_USAGE);
+	assert_non_null(strstr(err.hint, "Allowed is 0/1000 to 0/5000"));
+}
+
 int
 main(void)
 {
@@ -512,6 +583,7 @@ main(void)
 		cmocka_unit_test(refuses_a_divergence),
 		cmocka_unit_test(refuses_an_old_primary),
 		cmocka_unit_test(refuses_a_server_that_lost_wal),
+		cmocka_unit_test(offsets_are_set),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,7 +37,7 @@ pipeline_comes_next(void **state)
 		{.command = "to_regclass", .status = PGRES_TUPLES_OK, .row = {"f"}, .num_rows = 1}};
 	static const ScriptResult unnamed[] = {
 		{.command = "to_regclass", .status = PGRES_TUPLES_OK, .row = {"t"}, .num_rows = 1},
-		{.command = "pipeline = $1", .status = PGRES_TUPLES_OK}};
+		{.command = "pipeline = 'p'", .status = PGRES_TUPLES_OK}};
 	static const ScriptResult named[] = {
 		{.command = "to_regclass", .status = PGRES_TUPLES_OK, .row = {"t"}, .num_rows = 1},
 		{.command = "cdc.pipelines", .status = PGRES_TUPLES_OK, .row = {"main"}, .num_rows = 1}};
