@@ -27,6 +27,7 @@ OBJS = \
 	plugin/cdc_lookup_key.o \
 	plugin/cdc_lookup_read.o \
 	plugin/cdc_mask.o \
+	plugin/cdc_message.o \
 	plugin/cdc_numeric.o \
 	plugin/cdc_options.o \
 	plugin/cdc_output.o \

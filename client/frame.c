@@ -89,7 +89,8 @@ kind_and_op_known(uint8_t kind, uint8_t op, uint32_t payload_length)
 			return op == 0;
 		case CDC_FRAME_RECORD:
 			return op == CDC_OP_INSERT || op == CDC_OP_UPDATE || op == CDC_OP_DELETE ||
-				   op == CDC_OP_TRUNCATE || op == CDC_OP_MESSAGE || op == CDC_OP_BEGIN;
+				   op == CDC_OP_TRUNCATE || op == CDC_OP_MESSAGE || op == CDC_OP_BEGIN ||
+				   op == CDC_OP_DDL;
 		case CDC_FRAME_COMMIT:
 			return payload_length == 0 ? op == 0 || op == CDC_OP_COMMIT : op == CDC_OP_COMMIT;
 		default:
@@ -170,4 +171,30 @@ frame_next(FrameReader *reader, Frame *frame, bool *found, CdcError *err)
 		}
 	}
 	return CDC_OK;
+}
+
+const char *
+frame_op_name(uint8_t op)
+{
+	switch (op)
+	{
+		case CDC_OP_INSERT:
+			return "insert";
+		case CDC_OP_UPDATE:
+			return "update";
+		case CDC_OP_DELETE:
+			return "delete";
+		case CDC_OP_TRUNCATE:
+			return "truncate";
+		case CDC_OP_MESSAGE:
+			return "message";
+		case CDC_OP_BEGIN:
+			return "begin";
+		case CDC_OP_COMMIT:
+			return "commit";
+		case CDC_OP_DDL:
+			return "ddl";
+		default:
+			return "other";
+	}
 }

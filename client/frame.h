@@ -63,4 +63,7 @@ extern CdcStatus frame_open(FrameReader *reader, const void *data, size_t length
 extern CdcStatus frame_next(FrameReader *reader, Frame *frame, bool *found,
 							CdcError *err) CDC_MUST_CHECK;
 
+/* "insert" for CDC_OP_INSERT, as records have it in their member op. */
+extern const char *frame_op_name(uint8_t op);
+
 #endif /* CDC_FRAME_H */

@@ -49,30 +49,6 @@ static const char *const placeholders[NUM_PLACEHOLDERS] = {
 	[PLACEHOLDER_OP] = "{op}",
 };
 
-static const char *
-op_name(uint8_t op)
-{
-	switch (op)
-	{
-		case CDC_OP_INSERT:
-			return "insert";
-		case CDC_OP_UPDATE:
-			return "update";
-		case CDC_OP_DELETE:
-			return "delete";
-		case CDC_OP_TRUNCATE:
-			return "truncate";
-		case CDC_OP_MESSAGE:
-			return "message";
-		case CDC_OP_BEGIN:
-			return "begin";
-		case CDC_OP_COMMIT:
-			return "commit";
-		default:
-			return "other";
-	}
-}
-
 /* The placeholder that text begins with, or NUM_PLACEHOLDERS. */
 static Placeholder
 placeholder_at(const char *text)
@@ -131,12 +107,14 @@ static size_t
 expand(const TargetNames *names, const char *template, const Frame *frame, char *to)
 {
 	const Relation *relation = frame->relation;
-	const char *none = frame->op == CDC_OP_MESSAGE ? "messages" : "transactions";
+	const char *none = frame->op == CDC_OP_MESSAGE ? "messages"
+					   : frame->op == CDC_OP_DDL   ? "ddl"
+												   : "transactions";
 	const char *const values[NUM_PLACEHOLDERS] = {
 		[PLACEHOLDER_SCHEMA] = relation != NULL ? relation->schema : "cdc",
 		[PLACEHOLDER_TABLE] = relation != NULL ? relation->table : none,
 		[PLACEHOLDER_SOURCE] = names->source,
-		[PLACEHOLDER_OP] = op_name(frame->op),
+		[PLACEHOLDER_OP] = frame_op_name(frame->op),
 	};
 	size_t length = 0;
 

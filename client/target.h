@@ -8,7 +8,7 @@
  * record.
  *
  * A record that belongs to no relation has the schema "cdc", and the table "messages" (logical
- * messages) or "transactions" (begin and commit).
+ * messages), "ddl" or "transactions" (begin and commit).
  */
 #ifndef CDC_TARGET_H
 #define CDC_TARGET_H

@@ -8,6 +8,8 @@
 
 #include "access/attmap.h"
 #include "catalog/pg_class.h"
+#include "common/jsonapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/nodes.h"
 #include "replication/logical.h"
@@ -98,6 +100,22 @@ cdc_expand_virtual_columns(Relation relation, Node *expression)
 #if PG_VERSION_NUM >= 180000
 #define CDC_HAVE_VIRTUAL_COLUMNS 1
 #endif
+
+/* Is it JSON, in the database's encoding?  17: the context may stand on the stack. */
+static inline bool
+cdc_json_is_valid(const char *text, Size len)
+{
+#if PG_VERSION_NUM >= 170000
+	JsonLexContext lex;
+
+	makeJsonLexContextCstringLen(&lex, text, len, GetDatabaseEncoding(), false);
+	return pg_parse_json(&lex, &nullSemAction) == JSON_SUCCESS;
+#else
+	return pg_parse_json(makeJsonLexContextCstringLen(unconstify(char *, text), len,
+													  GetDatabaseEncoding(), false),
+						 &nullSemAction) == JSON_SUCCESS;
+#endif
+}
 
 /* 18: not every column is. */
 static inline bool

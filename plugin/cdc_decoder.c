@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 
 #include "cdc_compat.h"
+#include "cdc_format.h"
 #include "cdc_options.h"
 #include "cdc_pipeline.h"
 #include "cdc_record.h"
@@ -365,10 +366,39 @@ commit_transaction(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPt
 	OutputPluginUpdateProgress(ctx, !decoder->begun);
 }
 
+static bool
+message_is_selected(const CdcDecoder *decoder, const CdcMessage *message)
+{
+	const CdcOptions *options = &decoder->options;
+
+	if (decoder->selects_nothing || message->kind == CDC_MESSAGE_SPACER)
+		return false;
+	if (message->kind == CDC_MESSAGE_DDL)
+		return decoder->recorder.format->tells_ddl &&
+			   (options->ddl == CDC_DDL_ON ||
+				(options->ddl == CDC_DDL_AUTO && decoder->pipeline_name == NULL));
+	return cdc_options_want_message(options, message->prefix);
+}
+
+static void
+record_message(CdcDecoder *decoder, CdcMessage *message, uint64 seq)
+{
+	ensure_begun(decoder);
+	if (message->kind == CDC_MESSAGE_OUTBOX && cdc_output_has_frames(&decoder->output))
+	{
+		cdc_record_outbox(&decoder->recorder,
+						  cdc_relation_for_target(decoder->relations, message->target), message,
+						  seq);
+		return;
+	}
+	if (message->kind == CDC_MESSAGE_OUTBOX && !decoder->recorder.format->tells_outbox)
+		message->kind = CDC_MESSAGE_PLAIN;
+	cdc_record_message(&decoder->recorder, message, seq);
+}
+
 /* A message outside transactions is a unit of its own, delivered at once. */
 static void
-decode_lone_message(LogicalDecodingContext *ctx, XLogRecPtr end_lsn, const char *prefix,
-					Size content_len, const char *content)
+decode_lone_message(LogicalDecodingContext *ctx, XLogRecPtr end_lsn, CdcMessage *message)
 {
 	CdcDecoder *decoder = ctx->output_plugin_private;
 
@@ -379,8 +409,7 @@ decode_lone_message(LogicalDecodingContext *ctx, XLogRecPtr end_lsn, const char 
 	decoder->transaction.end_lsn = end_lsn;
 	decoder->transaction.xid = XLogRecGetXid(ctx->reader);
 	decoder->begun = false;
-	ensure_begun(decoder);
-	cdc_record_message(&decoder->recorder, prefix, content, content_len, 0);
+	record_message(decoder, message, 0);
 	end_transaction(ctx);
 }
 
@@ -389,6 +418,7 @@ decode_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr ls
 			   bool transactional, const char *prefix, Size content_len, const char *content)
 {
 	CdcDecoder *decoder = ctx->output_plugin_private;
+	CdcMessage message;
 	MemoryContext caller;
 
 	prepare(ctx);
@@ -399,17 +429,14 @@ decode_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr ls
 		ensure_configured(ctx);
 	else
 		configure_outside(ctx);
-	if (decoder->selects_nothing || !cdc_options_want_message(&decoder->options, prefix))
-		return;
-
 	caller = MemoryContextSwitchTo(decoder->change_context);
-	if (!transactional)
-		decode_lone_message(ctx, lsn, prefix, content_len, content);
+	cdc_message_read(&message, transactional, prefix, content, content_len);
+	if (!message_is_selected(decoder, &message))
+		;
+	else if (!transactional)
+		decode_lone_message(ctx, lsn, &message);
 	else if (origin_is_selected(decoder, txn->origin_id))
-	{
-		ensure_begun(decoder);
-		cdc_record_message(&decoder->recorder, prefix, content, content_len, decoder->seq);
-	}
+		record_message(decoder, &message, decoder->seq);
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(decoder->change_context);
 }

@@ -14,6 +14,9 @@
 
 typedef struct CdcRecordFormat
 {
+	bool tells_ddl;    /* put_message() writes CDC_MESSAGE_DDL; else there are no such records */
+	bool tells_outbox; /* and CDC_MESSAGE_OUTBOX, in lines; else it is a plain message */
+
 	CdcHead (*make_head)(const CdcHeadInput *input);
 	char *(*make_label)(const CdcLabelInput *input, int *len);
 

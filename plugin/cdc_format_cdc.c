@@ -264,12 +264,50 @@ put_truncate(CdcRecorder *recorder, CdcChange *change)
 	put_end(writer, head->replaced);
 }
 
+/* DDL as the event trigger told it, an outbox record that has no frame around it: JSON as it is. */
+static void
+put_json_message(CdcRecorder *recorder, const CdcMessage *message, uint64 seq, bool omit_content)
+{
+	CdcWriter *writer = &recorder->output->writer;
+	bool is_ddl = message->kind == CDC_MESSAGE_DDL;
+	const CdcHead *head = &recorder->heads[is_ddl ? CDC_HEAD_DDL : CDC_HEAD_OUTBOX];
+
+	writer->encoding->replaced = head->replaced;
+	put_start(recorder, head, seq, 0);
+	if (!is_ddl)
+	{
+		cdc_put_literal(writer, ",\"target\":");
+		cdc_put_string(writer, message->target, strlen(message->target));
+		cdc_put_literal(writer, ",\"key\":");
+		cdc_put_string(writer, message->key, strlen(message->key));
+	}
+	if (omit_content)
+	{
+		cdc_put_literal(writer, ",\"oversized\":[\"");
+		cdc_put_short(writer, is_ddl ? "ddl" : "payload", is_ddl ? 3 : 7);
+		cdc_put_literal(writer, "\"]");
+	}
+	else
+	{
+		cdc_put_literal(writer, ",\"");
+		cdc_put_short(writer, is_ddl ? "ddl" : "payload", is_ddl ? 3 : 7);
+		cdc_put_literal(writer, "\":");
+		cdc_put_json_text(writer, message->content, message->content_len);
+	}
+	put_end(writer, 0);
+}
+
 static void
 put_message(CdcRecorder *recorder, const CdcMessage *message, uint64 seq,
 			CdcMessageOmission omission)
 {
 	CdcWriter *writer = &recorder->output->writer;
 
+	if (message->kind != CDC_MESSAGE_PLAIN)
+	{
+		put_json_message(recorder, message, seq, omission != CDC_OMIT_NOTHING);
+		return;
+	}
 	writer->encoding->replaced = recorder->heads[CDC_HEAD_MESSAGE].replaced;
 	put_start(recorder, &recorder->heads[CDC_HEAD_MESSAGE], seq, 0);
 	if (recorder->transaction->transactional)
@@ -320,6 +358,8 @@ put_commit(CdcRecorder *recorder, const CdcFrame *frame)
 }
 
 const CdcRecordFormat cdc_format_cdc = {
+	.tells_ddl = true,
+	.tells_outbox = true,
 	.make_head = make_head,
 	.make_label = make_label,
 	.begin_transaction = begin_transaction,

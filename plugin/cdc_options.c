@@ -79,6 +79,8 @@ static const Option option_table[] = {
 	 "records for logical messages (pg_logical_emit_message), too"},
 	{"message_prefixes", OPTION_LIST, FIELD(message_prefixes), 0, 0, 0, NULL,
 	 "only messages of these prefixes; prefix* matches what begins with it"},
+	{"ddl", OPTION_ENUM, FIELD(ddl), CDC_DDL_AUTO, 0, 0, CHOICES("auto", "on", "off"),
+	 "records for DDL, where cdc.enable_ddl() was called; auto: not with a pipeline"},
 	{"max_record_bytes", OPTION_INT, FIELD(max_record_bytes), 64 * MIB, MIB, MAX_RECORD_BYTES, NULL,
 	 "a longer record leaves out its largest columns and names them"},
 	{"publication_names", OPTION_IDENTIFIERS, FIELD(publication_names), 0, 0, 0, NULL,

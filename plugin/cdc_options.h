@@ -69,6 +69,13 @@ typedef enum CdcPrivileges
 	CDC_PRIVILEGES_ENFORCE,
 } CdcPrivileges;
 
+typedef enum CdcDdl
+{
+	CDC_DDL_AUTO, /* on, but not with a pipeline, whose rules do not hold for a command's text */
+	CDC_DDL_ON,
+	CDC_DDL_OFF,
+} CdcDdl;
+
 /* A record by its identity. */
 typedef struct CdcRecordName
 {
@@ -98,6 +105,7 @@ typedef struct CdcOptions
 	char *pipeline;          /* NULL: no rules */
 	int on_expression_error;
 	int privileges;
+	int ddl;
 	List *strip_records; /* of CdcRecordName *: sent without what is in their rows */
 } CdcOptions;
 

@@ -44,7 +44,8 @@
  *				again whenever that changes; numbers are small and dense, and a number may be
  *				announced anew for another relation.  Payload: schema, table, target, each a 2-byte
  *				length and so many bytes of UTF-8; an empty target leaves naming to the sink.
- *	RECORD		a finished record; the payload is JSON, UTF-8, with no newline in it.
+ *	RECORD		a finished record; the payload is JSON, UTF-8, with no newline in it.  A message may
+ *				have a relation, too: it is an outbox record, whose payload is what its writer wrote.
  *	COMMIT		ends every transaction (and every message outside transactions) of which anything was
  *				sent: all of it up to end_lsn has now been received.  seq is one past the
  *				transaction's last change (0 for a message outside transactions).  The payload is
@@ -104,6 +105,7 @@
 #define CDC_OP_MESSAGE 'm'
 #define CDC_OP_BEGIN 'b'
 #define CDC_OP_COMMIT 'c'
+#define CDC_OP_DDL 'l'
 #define CDC_OP_SNAPSHOT 's' /* reserved */
 
 /*

@@ -12,6 +12,7 @@
 #include "utils/memutils.h"
 
 #include "cdc_format.h"
+#include "cdc_json.h"
 #include "cdc_protocol.h"
 #include "cdc_record.h"
 #include "cdc_try.h"
@@ -39,9 +40,8 @@ void
 cdc_recorder_configure(CdcRecorder *recorder, const char *source, const char *metadata)
 {
 	static const char *const ops[CDC_NUM_HEADS] = {
-		[CDC_HEAD_BEGIN] = "begin",
-		[CDC_HEAD_COMMIT] = "commit",
-		[CDC_HEAD_MESSAGE] = "message",
+		[CDC_HEAD_BEGIN] = "begin", [CDC_HEAD_COMMIT] = "commit", [CDC_HEAD_MESSAGE] = "message",
+		[CDC_HEAD_DDL] = "ddl",     [CDC_HEAD_OUTBOX] = "outbox",
 	};
 	CdcHeadInput input = {.options = recorder->options,
 						  .source = source,
@@ -288,23 +288,52 @@ cdc_record_truncate(CdcRecorder *recorder, CdcRelation *relation, uint64 seq)
 }
 
 void
-cdc_record_message(CdcRecorder *recorder, const char *prefix, const char *content, Size content_len,
-				   uint64 seq)
+cdc_record_message(CdcRecorder *recorder, const CdcMessage *message, uint64 seq)
 {
 	CdcOutput *output = recorder->output;
-	CdcMessage message = {prefix, content, content_len};
 	CdcFrame frame = {.kind = CDC_FRAME_RECORD, .op = CDC_OP_MESSAGE, .seq = seq};
 
+	if (message->kind == CDC_MESSAGE_DDL)
+		frame.op = CDC_OP_DDL;
 	cdc_output_start_record(output, &frame);
 	for (CdcMessageOmission omission = CDC_OMIT_NOTHING; omission <= CDC_OMIT_PREFIX_TOO;
 		 omission++)
 	{
 		cdc_writer_restart_record(&output->writer);
-		recorder->format->put_message(recorder, &message, seq, omission);
+		recorder->format->put_message(recorder, message, seq, omission);
 		if (!cdc_writer_overflowed(&output->writer))
 			break;
 	}
 	cdc_output_end_payload(output, &frame);
+	cdc_output_end_record(output, &frame);
+}
+
+void
+cdc_record_outbox(CdcRecorder *recorder, CdcRelation *target, CdcMessage *message, uint64 seq)
+{
+	CdcOutput *output = recorder->output;
+	CdcWriter *writer = &output->writer;
+	CdcFrame frame = {
+		.kind = CDC_FRAME_RECORD, .op = CDC_OP_MESSAGE, .seq = seq, .relation = target};
+
+	cdc_output_start_record(output, &frame);
+	cdc_put_json_text(writer, message->content, message->content_len);
+	if (cdc_writer_overflowed(writer))
+	{
+		/* what is too long to be sent as it is becomes a message that says so */
+		cdc_writer_restart_record(writer);
+		message->kind = CDC_MESSAGE_PLAIN;
+		frame.relation = NULL;
+		recorder->format->put_message(recorder, message, seq, CDC_OMIT_CONTENT);
+	}
+	cdc_output_end_payload(output, &frame);
+	if (message->kind == CDC_MESSAGE_OUTBOX && message->key[0] != '\0')
+	{
+		cdc_writer_start_record(writer, MaxAllocSize);
+		frame.key = cdc_writer_offset(writer);
+		cdc_put_string(writer, message->key, strlen(message->key));
+		frame.key_len = cdc_writer_offset(writer) - frame.key;
+	}
 	cdc_output_end_record(output, &frame);
 }
 

@@ -8,6 +8,7 @@
 #ifndef CDC_RECORD_H
 #define CDC_RECORD_H
 
+#include "cdc_message.h"
 #include "cdc_output.h"
 #include "cdc_rows.h"
 
@@ -20,14 +21,6 @@ typedef struct CdcChange
 	CdcRelation *relation;
 	CdcFrame frame; /* the writer of the record fills in where its key is */
 } CdcChange;
-
-/* A logical message. */
-typedef struct CdcMessage
-{
-	const char *prefix;
-	const char *content;
-	Size content_len;
-} CdcMessage;
 
 /* What of a message is left out because the record would be too long. */
 typedef enum CdcMessageOmission
@@ -43,6 +36,8 @@ typedef enum CdcHeadKind
 	CDC_HEAD_BEGIN,
 	CDC_HEAD_COMMIT,
 	CDC_HEAD_MESSAGE,
+	CDC_HEAD_DDL,
+	CDC_HEAD_OUTBOX,
 	CDC_NUM_HEADS,
 } CdcHeadKind;
 
@@ -80,8 +75,11 @@ extern void cdc_record_change(CdcRecorder *recorder, CdcChangeKind kind, CdcRela
 extern void cdc_record_stripped(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relation,
 								uint64 seq);
 extern void cdc_record_truncate(CdcRecorder *recorder, CdcRelation *relation, uint64 seq);
-extern void cdc_record_message(CdcRecorder *recorder, const char *prefix, const char *content,
-							   Size content_len, uint64 seq);
+extern void cdc_record_message(CdcRecorder *recorder, const CdcMessage *message, uint64 seq);
+
+/* An outbox message's content itself is the record, where there are frames to tell its target and key. */
+extern void cdc_record_outbox(CdcRecorder *recorder, CdcRelation *target, CdcMessage *message,
+							  uint64 seq);
 extern void cdc_record_begin(CdcRecorder *recorder);
 
 /* seq is one past the last change.	 In frames the transaction's end is told in any case. */

@@ -38,14 +38,34 @@ typedef struct CacheEntry
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
+/* What outbox records are sent as, by the target they name. */
+typedef struct OutboxEntry
+{
+	const char *name;
+	char status;
+	CdcRelation *relation;
+} OutboxEntry;
+
+#define SH_PREFIX targets
+#define SH_ELEMENT_TYPE OutboxEntry
+#define SH_KEY_TYPE const char *
+#define SH_KEY name
+#define SH_HASH_KEY(table, key) hash_bytes((const unsigned char *) (key), strlen(key))
+#define SH_EQUAL(table, a, b) (strcmp(a, b) == 0)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
 struct CdcRelationCache
 {
 	MemoryContext context; /* of the cache and all below; reset when it is emptied */
 	CdcRelationBuilder builder;
 
 	entries_hash *entries;
+	targets_hash *targets;
 	uint32 last_number;
-	Size bytes;                    /* of the relations' contexts */
+	Size bytes;                    /* of the relations' contexts, and of targets */
 	uint64 generation;             /* relations of another one are stale */
 	const XLogReaderState *reader; /* of the WAL being decoded; NULL: none is */
 	XLogRecPtr changed_at;         /* where the generation last rose for what WAL says */
@@ -139,6 +159,7 @@ cache_clear(CdcRelationCache *cache)
 	live_cache = NULL;
 	MemoryContextReset(cache->context);
 	cache->entries = entries_create(cache->context, 64, NULL);
+	cache->targets = targets_create(cache->context, 8, NULL);
 	cache->related = NIL;
 	cache->last_number = 0;
 	cache->bytes = 0;
@@ -271,4 +292,45 @@ cdc_relation_get(CdcRelationCache *cache, Relation relation)
 	}
 	build(cache, known, relation);
 	return known;
+}
+
+/* A name as a template that gives just this name (the client's target.h). */
+static char *
+as_template(const char *name)
+{
+	StringInfoData template;
+
+	initStringInfo(&template);
+	for (const char *at = name; *at != '\0'; at++)
+	{
+		if (*at == '{')
+			appendStringInfoChar(&template, '{');
+		appendStringInfoChar(&template, *at);
+	}
+	return template.data;
+}
+
+CdcRelation *
+cdc_relation_for_target(CdcRelationCache *cache, const char *target)
+{
+	OutboxEntry *entry = targets_lookup(cache->targets, target);
+	MemoryContext caller;
+	CdcRelation *relation;
+	bool found;
+
+	if (entry)
+		return entry->relation;
+	if (cache->bytes > CACHE_MAX_BYTES)
+		cache_clear(cache);
+	caller = MemoryContextSwitchTo(cache->context);
+	relation = palloc0(sizeof(CdcRelation));
+	relation->number = ++cache->last_number;
+	relation->schema = "cdc";
+	relation->table = "outbox";
+	relation->target = as_template(cdc_encoding_to_utf8(cache->builder.encoding, target));
+	targets_insert(cache->targets, pstrdup(target), &found)->relation = relation;
+	/* the template, the two names that it was made of, and what an allocation takes beyond that */
+	cache->bytes += sizeof(CdcRelation) + 8 * strlen(target) + 512;
+	MemoryContextSwitchTo(caller);
+	return relation;
 }

@@ -110,6 +110,9 @@ extern uint64 cdc_relation_cache_generation(const CdcRelationCache *cache);
 /* Changes of this relation are such. */
 extern void cdc_relation_cache_watch(CdcRelationCache *cache, Oid relid);
 
+/* Where outbox records go that name this target: no relation of the database.  Valid until the next call. */
+extern CdcRelation *cdc_relation_for_target(CdcRelationCache *cache, const char *target);
+
 /*
  * What is known of the relation, which is open; looked up in the catalogs at first use and after a
  * change.	 Valid until the next call.

@@ -862,6 +862,99 @@ END $$;
 CREATE EVENT TRIGGER cdc_relations_altered ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'ALTER TYPE')
 	EXECUTE FUNCTION @extschema@.relations_altered();
 
+-- DDL in the stream: opt-in, since a command's text may hold what records do not show.	 Event triggers write
+-- transactional logical messages, which the plugin turns into records (plugin/cdc_ddl.h).
+
+-- Columns of a relation as they are now.
+CREATE FUNCTION @extschema@.describe_columns(relation oid) RETURNS jsonb
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+			'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
+			'not_null', CASE WHEN a.attnotnull THEN true END,
+			'default', CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
+			'generated', CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END,
+			'identity', CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'by default' END))
+		ORDER BY a.attnum)
+	FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+	WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
+$$;
+
+-- What an object is after the command; NULL where there is nothing more to say than its identity.
+CREATE FUNCTION @extschema@.describe_object(class oid, object oid) RETURNS jsonb
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE
+		WHEN class = 'pg_class'::regclass THEN (
+			SELECT CASE
+				WHEN c.relkind IN ('r', 'p', 'f') THEN jsonb_strip_nulls(jsonb_build_object(
+					'columns', @extschema@.describe_columns(c.oid),
+					'primary_key', (SELECT jsonb_agg(a.attname ORDER BY k.n)
+						FROM pg_index i CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, n)
+							JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+						WHERE i.indrelid = c.oid AND i.indisprimary AND k.n <= i.indnkeyatts),
+					'replica_identity', CASE c.relreplident WHEN 'd' THEN 'default' WHEN 'n' THEN 'nothing'
+						WHEN 'f' THEN 'full' ELSE 'index' END))
+				WHEN c.relkind IN ('v', 'm') THEN jsonb_build_object('columns', @extschema@.describe_columns(c.oid),
+					'query', pg_get_viewdef(c.oid))
+				WHEN c.relkind IN ('i', 'I') THEN jsonb_build_object('index', pg_get_indexdef(c.oid))
+				WHEN c.relkind = 'c' THEN jsonb_build_object('columns', @extschema@.describe_columns(c.oid)) END
+			FROM pg_class c WHERE c.oid = object)
+		WHEN class = 'pg_proc'::regclass THEN (
+			SELECT jsonb_build_object('function', pg_get_functiondef(p.oid))
+			FROM pg_proc p WHERE p.oid = object AND p.prokind IN ('f', 'p'))
+		WHEN class = 'pg_type'::regclass THEN (
+			SELECT jsonb_build_object('labels', jsonb_agg(e.enumlabel ORDER BY e.enumsortorder))
+			FROM pg_enum e WHERE e.enumtypid = object HAVING count(*) > 0)
+		WHEN class = 'pg_constraint'::regclass THEN
+			jsonb_build_object('constraint', pg_get_constraintdef(object))
+		WHEN class = 'pg_trigger'::regclass THEN jsonb_build_object('trigger', pg_get_triggerdef(object))
+	END
+$$;
+
+-- One message, and behind it an empty one: in a subtransaction (an EXCEPTION block is one) a message is
+-- delivered after the record that follows it, unless another message of the same subtransaction does.
+CREATE FUNCTION @extschema@.emit_ddl_message(tag text, type text, identity text, schema text, object jsonb)
+	RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT pg_logical_emit_message(true, 'cdc_decoder.ddl', json_strip_nulls(json_build_object(
+			'command_tag', tag, 'object_type', type, 'identity', identity, 'object_schema', schema,
+			'definition', object, 'command', current_query()))::text);
+	SELECT pg_logical_emit_message(true, 'cdc_decoder.spacer', '');
+$$;
+
+-- Never fails a command: what cannot be told is a WARNING.
+CREATE FUNCTION @extschema@.tell_ddl() RETURNS event_trigger
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF tg_event = 'sql_drop' THEN
+		PERFORM @extschema@.emit_ddl_message(tg_tag, d.object_type, d.object_identity, d.schema_name, NULL)
+			FROM pg_event_trigger_dropped_objects() d WHERE d.original AND NOT d.is_temporary;
+	ELSE
+		PERFORM @extschema@.emit_ddl_message(c.command_tag, c.object_type, c.object_identity, c.schema_name,
+				@extschema@.describe_object(c.classid, c.objid))
+			FROM pg_event_trigger_ddl_commands() c
+			WHERE c.schema_name IS DISTINCT FROM 'pg_temp' AND c.command_tag !~ '^DROP ';
+	END IF;
+EXCEPTION WHEN OTHERS THEN
+	RAISE WARNING 'the command % is not told in the stream: %', tg_tag, SQLERRM;
+END $$;
+
+-- No members of the extension, so that a dump has them where they are enabled.
+CREATE FUNCTION @extschema@.enable_ddl() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF EXISTS (SELECT FROM pg_event_trigger WHERE evtname IN ('cdc_tell_ddl', 'cdc_tell_drop')) THEN
+		RETURN;
+	END IF;
+	CREATE EVENT TRIGGER cdc_tell_ddl ON ddl_command_end EXECUTE FUNCTION @extschema@.tell_ddl();
+	CREATE EVENT TRIGGER cdc_tell_drop ON sql_drop EXECUTE FUNCTION @extschema@.tell_ddl();
+END $$;
+CREATE FUNCTION @extschema@.disable_ddl() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	DROP EVENT TRIGGER IF EXISTS cdc_tell_ddl;
+	DROP EVENT TRIGGER IF EXISTS cdc_tell_drop;
+END $$;
+REVOKE ALL ON FUNCTION @extschema@.enable_ddl(), @extschema@.disable_ddl() FROM PUBLIC;
+
 -- What is only called by the functions above is not for everyone.
 REVOKE ALL ON FUNCTION @extschema@.create_pipeline(name, name[], jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.rules_changed() FROM PUBLIC;
