@@ -93,7 +93,8 @@ note_report(void *arg, const rd_kafka_message_t *message)
 	sink->last_report = clock_now();
 	if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
 	{
-		bool known = opaque != KAFKA_POSITION_MARK && kafka_record_identify(message, &id);
+		bool known = opaque != KAFKA_POSITION_MARK && opaque != KAFKA_CLAIM_MARK &&
+					 kafka_record_identify(message, &id);
 
 		kafka_sink_note_error(sink, message->err, NULL, rd_kafka_topic_name(message->rkt),
 							  known ? &id : NULL);
@@ -101,7 +102,9 @@ note_report(void *arg, const rd_kafka_message_t *message)
 			sink->refused_bytes += message->len + message->key_len;
 		return;
 	}
-	if (sink->config.exactly_once)
+	if (opaque == KAFKA_CLAIM_MARK)
+		sink->claim_offset = message->offset;
+	if (sink->config.exactly_once || opaque == KAFKA_CLAIM_MARK)
 		return; /* the commit tells */
 	if (opaque != KAFKA_POSITION_MARK)
 		kafka_acks_received(&sink->acks, opaque);
@@ -132,26 +135,48 @@ kafka_sink_serve(KafkaSink *sink)
 	}
 }
 
+/* One message to the topic of positions.  object is used up. */
 static rd_kafka_resp_err_t
-send_position(KafkaSink *sink, const Position *position)
+send_value(KafkaSink *sink, const char *key, struct json_object *object, void *mark)
 {
-	struct json_object *object = kafka_position_value(&sink->source, position, &sink->client);
 	size_t length;
 	const char *value = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, &length);
-	size_t key_length = strlen(sink->job.key);
+	size_t key_length = strlen(key);
 	const rd_kafka_vu_t vus[] = {
 		{.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = sink->positions},
 		{.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = KAFKA_POSITION_PARTITION},
-		{.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {sink->job.key, key_length}},
+		{.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *) key, key_length}},
 		{.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *) value, length}},
 		{.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
-		{.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = KAFKA_POSITION_MARK},
+		{.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = mark},
 	};
 	rd_kafka_resp_err_t code = kafka_producer_send(
 		&sink->producer, vus, sizeof(vus) / sizeof(vus[0]), key_length + length);
 
 	json_object_put(object);
 	return code;
+}
+
+static rd_kafka_resp_err_t
+send_position(KafkaSink *sink, const Position *position)
+{
+	return send_value(sink, sink->job.position_key, position_to_json(&sink->source, position),
+					  KAFKA_POSITION_MARK);
+}
+
+bool
+kafka_sink_send_claim(KafkaSink *sink)
+{
+	rd_kafka_resp_err_t code;
+
+	sink->claim_offset = -1;
+	if (sink->config.exactly_once && !kafka_sink_begin(sink))
+		return false;
+	code =
+		send_value(sink, sink->job.claim_key, kafka_claim_value(&sink->client), KAFKA_CLAIM_MARK);
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+		kafka_sink_note_error(sink, code, NULL, sink->config.positions, NULL);
+	return code == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 /* ---------------------------------------------------------------------------------------------
@@ -180,6 +205,15 @@ kafka_sink_begin(KafkaSink *sink)
 	return false;
 }
 
+void
+kafka_sink_submit_commit(KafkaSink *sink)
+{
+	sink->job.patience.deadline =
+		clock_now() + sink->config.transaction_timeout_ms * (CLOCK_SECOND / 1000);
+	sink->under_way = KAFKA_JOB_COMMIT;
+	worker_submit(sink->worker, kafka_job_commit, &sink->job);
+}
+
 bool
 kafka_sink_start_commit(KafkaSink *sink)
 {
@@ -201,10 +235,7 @@ kafka_sink_start_commit(KafkaSink *sink)
 	sink->committing_bytes = sink->taken_bytes;
 	sink->dirty = sink->flush_wanted = false;
 	sink->dirty_since = 0;
-	sink->job.patience.deadline =
-		clock_now() + sink->config.transaction_timeout_ms * (CLOCK_SECOND / 1000);
-	sink->under_way = KAFKA_JOB_COMMIT;
-	worker_submit(sink->worker, kafka_job_commit, &sink->job);
+	kafka_sink_submit_commit(sink);
 	return true;
 }
 

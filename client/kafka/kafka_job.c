@@ -7,6 +7,8 @@
  */
 #include "kafka/kafka_job.h"
 
+#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kafka/kafka_error.h"
@@ -38,47 +40,82 @@ say_error(KafkaJob *job, rd_kafka_error_t *error, const char *what, CdcError *er
 	job->fenced = kafka_error_is_fenced(code);
 	status = kafka_error(err, code, text[0] != '\0' ? text : rd_kafka_error_string(error),
 						 "%s, brokers %s, transactional.id \"%s%s\"", what, job->config->brokers,
-						 job->config->prefix, job->key);
+						 job->config->prefix, job->position_key);
 	rd_kafka_error_destroy(error);
 	return status;
 }
 
-static CdcStatus
-fence(KafkaJob *job, CdcError *err)
+void
+kafka_job_init(KafkaJob *job, const KafkaConfig *config, const KafkaClientId *client,
+			   const Source *source)
 {
-	rd_kafka_error_t *error = call_in_slices(job, rd_kafka_init_transactions);
+	memset(job, 0, sizeof(*job));
+	job->config = config;
+	job->client = client;
+	job->until = KAFKA_TO_THE_END;
+	kafka_position_key(job->position_key, source);
+	kafka_claim_key(job->claim_key, source);
+	atomic_init(&job->patience.cancelled, false);
+}
 
+void
+kafka_job_end(KafkaJob *job)
+{
+	kafka_positions_close(&job->positions);
+}
+
+CdcStatus
+kafka_job_fence(void *arg, CdcError *err)
+{
+	KafkaJob *job = arg;
+	rd_kafka_error_t *error;
+	bool exists;
+	CdcStatus status = kafka_positions_open(&job->positions, job->config, err);
+
+	/* The topic first: it tells more clearly than init_transactions() what is wrong with brokers. */
+	if (status == CDC_OK)
+		status = kafka_positions_check(&job->positions, true, &job->patience, &exists, err);
+	if (status != CDC_OK || job->producer == NULL)
+		return status;
+	error = call_in_slices(job, rd_kafka_init_transactions);
 	return error == NULL ? CDC_OK : say_error(job, error, "could not begin transactions", err);
 }
 
-static CdcStatus
-read_position(KafkaJob *job, bool opening, CdcError *err)
+CdcStatus
+kafka_job_read(void *arg, CdcError *err)
 {
-	KafkaPositions positions = {0};
-	bool exists = false;
-	CdcStatus status = kafka_positions_open(&positions, job->config, err);
+	KafkaJob *job = arg;
+	KafkaStored stored;
+	CdcStatus status = kafka_positions_read(&job->positions, job->position_key, job->until,
+											&job->patience, &stored, err);
 
-	memset(&job->stored, 0, sizeof(job->stored));
-	if (status == CDC_OK)
-		status = kafka_positions_check(&positions, opening, &job->patience, &exists, err);
-	if (status == CDC_OK && opening && job->producer != NULL)
-		status = fence(job, err);
-	if (status == CDC_OK && exists)
-		status = kafka_positions_read(&positions, job->key, &job->patience, &job->stored, err);
-	kafka_positions_close(&positions);
+	kafka_positions_close(&job->positions);
+	if (status != CDC_OK)
+		return status;
+	job->found = stored.found;
+	if (stored.found &&
+		!kafka_position_parse(&job->source, &job->position, stored.value, stored.length))
+	{
+		status = cdc_error(err, CDC_STOP,
+						   "what topic \"%s\" has at offset %" PRId64 " for %s is no position",
+						   job->config->positions, stored.offset, job->position_key);
+		cdc_error_hint(err, "Somebody else has written it.	A message with that key and no value "
+							"takes it back; the stream then begins where the slot is.");
+	}
+	free(stored.value);
 	return status;
 }
 
 CdcStatus
-kafka_job_open(void *job, CdcError *err)
+kafka_job_look(void *arg, CdcError *err)
 {
-	return read_position(job, true, err);
-}
+	KafkaJob *job = arg;
+	bool exists = false;
+	CdcStatus status = kafka_positions_open(&job->positions, job->config, err);
 
-CdcStatus
-kafka_job_look(void *job, CdcError *err)
-{
-	return read_position(job, false, err);
+	if (status == CDC_OK)
+		status = kafka_positions_check(&job->positions, false, &job->patience, &exists, err);
+	return status == CDC_OK && exists ? kafka_job_read(job, err) : status;
 }
 
 CdcStatus
@@ -100,32 +137,52 @@ kafka_job_abort(void *arg, CdcError *err)
 	return error == NULL ? CDC_OK : say_error(job, error, "could not abort a transaction", err);
 }
 
+/* The client whose claim is the last; id is "" where there is none. */
+static CdcStatus
+read_claim(KafkaJob *job, KafkaClientId *owner, CdcError *err)
+{
+	KafkaStored stored;
+	CdcStatus status = kafka_positions_open(&job->positions, job->config, err);
+
+	memset(owner, 0, sizeof(*owner));
+	if (status == CDC_OK)
+		status = kafka_positions_read(&job->positions, job->claim_key, KAFKA_TO_THE_END,
+									  &job->patience, &stored, err);
+	kafka_positions_close(&job->positions);
+	if (status != CDC_OK)
+		return status;
+	if (stored.found && !kafka_claim_parse(owner, stored.value, stored.length))
+		owner->id[0] = '\0';
+	free(stored.value);
+	return CDC_OK;
+}
+
 CdcStatus
 kafka_job_explain_fence(void *arg, CdcError *err)
 {
 	KafkaJob *job = arg;
-	const KafkaClientId *other = &job->stored.client;
-	CdcStatus status = read_position(job, false, err);
+	KafkaClientId owner;
+	CdcStatus status = read_claim(job, &owner, err);
 
 	if (status != CDC_OK)
 		return status;
-	if (!job->stored.found || strcmp(other->id, job->client->id) == 0)
+	if (owner.id[0] == '\0' || strcmp(owner.id, job->client->id) == 0)
 	{
 		cdc_error(err, CDC_RETRY,
 				  "the brokers %s have ended our transaction: it took longer than "
 				  "transaction.timeout.ms=%d, or the transactional.id \"%s%s\" was used elsewhere",
 				  job->config->brokers, job->config->transaction_timeout_ms, job->config->prefix,
-				  job->key);
+				  job->position_key);
 		cdc_error_detail(err, "Nothing of it is visible to readers of what is committed; it is "
 							  "delivered again.");
 		return CDC_RETRY;
 	}
 	cdc_error(err, CDC_STOP,
 			  "another client has taken over the stream %s of topic \"%s\": pid %d on host \"%s\", "
-			  "since %s",
-			  job->key, job->config->positions, other->pid, other->host, other->since);
+			  "which started at %s",
+			  job->position_key, job->config->positions, owner.pid, owner.host, owner.since);
 	cdc_error_hint(err,
-				   "One client at a time streams a slot.	Nothing is lost or doubled: what this "
-				   "one had not committed was not seen by anybody.	 Stop one of the two.");
+				   "One client at a time streams a slot: stop one of the two.	Nothing is lost or "
+				   "doubled: what this one had not committed was not seen by anybody.");
 	return CDC_STOP;
 }

@@ -17,15 +17,32 @@ typedef struct KafkaJob
 	const KafkaClientId *client; /* ours */
 	rd_kafka_t *producer;        /* NULL: none, or one without transactions */
 	KafkaPatience patience;
-	char key[KAFKA_KEY_SIZE];
-	KafkaStored stored; /* result of opening and looking */
-	bool fenced;        /* result of committing */
+	char position_key[KAFKA_KEY_SIZE];
+	char claim_key[KAFKA_KEY_SIZE];
+	int64_t until; /* of reading */
+	bool fenced;   /* result of committing */
+
+	/* results of reading and looking */
+	bool found;
+	Source source;
+	Position position;
+
+	KafkaPositions positions; /* between the jobs that open */
 } KafkaJob;
 
-/* The topic of positions is made, other clients are shut out, and only then the position is read. */
-extern CdcStatus kafka_job_open(void *job, CdcError *err) CDC_MUST_CHECK;
+extern void kafka_job_init(KafkaJob *job, const KafkaConfig *config, const KafkaClientId *client,
+						   const Source *source);
 
-/* Reads the position. */
+/* Frees what is left of jobs that did not come to their end. */
+extern void kafka_job_end(KafkaJob *job);
+
+/* The first step of opening: the topic of positions is made, and other clients are shut out. */
+extern CdcStatus kafka_job_fence(void *job, CdcError *err) CDC_MUST_CHECK;
+
+/* The last one, when the claim is made: reads the position before offset "until". */
+extern CdcStatus kafka_job_read(void *job, CdcError *err) CDC_MUST_CHECK;
+
+/* Reads the position as it seems to be, where nothing is to be written. */
 extern CdcStatus kafka_job_look(void *job, CdcError *err) CDC_MUST_CHECK;
 
 /* Ends the producer's transaction so, or so. */

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
@@ -290,24 +291,24 @@ find_bounds(KafkaPositions *positions, const KafkaPatience *patience, int64_t *l
 
 /* Takes a message in if it has the key. */
 static CdcStatus
-take_message(KafkaPositions *positions, const rd_kafka_message_t *message, const char *key,
-			 KafkaStored *stored, bool *seen, CdcError *err)
+take_message(const rd_kafka_message_t *message, const char *key, KafkaStored *stored, bool *seen,
+			 CdcError *err)
 {
 	if (message->key_len != strlen(key) || memcmp(message->key, key, message->key_len) != 0)
 		return CDC_OK;
 	*seen = true;
-	memset(stored, 0, sizeof(*stored));
-	stored->offset = message->offset;
+	free(stored->value);
+	*stored = (KafkaStored){.offset = message->offset};
 	if (message->payload == NULL)
 		return CDC_OK; /* taken back */
-	stored->found = kafka_position_parse(stored, message->payload, message->len);
-	if (stored->found)
-		return CDC_OK;
-	cdc_error(err, CDC_STOP, "what topic \"%s\" has at offset %" PRId64 " for %s is no position",
-			  positions->config->positions, message->offset, key);
-	cdc_error_hint(err, "Somebody else has written it.  A message with that key and no value "
-						"takes it back; the stream then begins where the slot is.");
-	return CDC_STOP;
+	stored->value = malloc(message->len + 1);
+	if (stored->value == NULL)
+		return cdc_error(err, CDC_RETRY, "out of memory");
+	memcpy(stored->value, message->payload, message->len);
+	stored->value[message->len] = '\0';
+	stored->length = message->len;
+	stored->found = true;
+	return CDC_OK;
 }
 
 /*
@@ -331,7 +332,7 @@ read_range(KafkaPositions *positions, int64_t from, int64_t to, const char *key,
 		if (message != NULL && message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
 		{
 			if (message->offset < to)
-				status = take_message(positions, message, key, stored, seen, err);
+				status = take_message(message, key, stored, seen, err);
 			at = message->offset + 1;
 		}
 		else if (message != NULL && message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
@@ -355,8 +356,8 @@ read_range(KafkaPositions *positions, int64_t from, int64_t to, const char *key,
 }
 
 CdcStatus
-kafka_positions_read(KafkaPositions *positions, const char *key, const KafkaPatience *patience,
-					 KafkaStored *stored, CdcError *err)
+kafka_positions_read(KafkaPositions *positions, const char *key, int64_t until,
+					 const KafkaPatience *patience, KafkaStored *stored, CdcError *err)
 {
 	int64_t low;
 	int64_t high;
@@ -365,6 +366,8 @@ kafka_positions_read(KafkaPositions *positions, const char *key, const KafkaPati
 	CdcStatus status = find_bounds(positions, patience, &low, &high, err);
 
 	memset(stored, 0, sizeof(*stored));
+	if (until != KAFKA_TO_THE_END)
+		high = until;
 	while (status == CDC_OK && !seen && high > low)
 	{
 		int64_t from = high - step > low ? high - step : low;
@@ -372,6 +375,11 @@ kafka_positions_read(KafkaPositions *positions, const char *key, const KafkaPati
 		status = read_range(positions, from, high, key, patience, stored, &seen, err);
 		high = from;
 		step *= STEP_FACTOR;
+	}
+	if (status != CDC_OK)
+	{
+		free(stored->value);
+		stored->value = NULL;
 	}
 	return status;
 }

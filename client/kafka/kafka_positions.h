@@ -2,9 +2,14 @@
  * kafka_positions.h
  *		The compacted topic that holds positions: made, checked and read.
  *
- * A message's key is "SYSTEM-IDENTIFIER/DATABASE/SLOT", its value the JSON of position.h with one more
- * member, "client": who wrote it.  All are in partition 0, so that adding partitions hides none.	 A
- * message without value takes the position back.
+ * A message's key is "SYSTEM-IDENTIFIER/DATABASE/SLOT", its value the JSON of position.h.	A message
+ * without value takes the position back.  Whoever begins to stream says so first, in a message with the
+ * key "SYSTEM-IDENTIFIER/DATABASE/SLOT#client".  All are in partition 0, so that adding partitions hides
+ * none.
+ *
+ * Where a partition ends cannot simply be asked: a broker that was restarted, or became leader, may for
+ * a while name an end that lies before what it has acknowledged.	So whoever must not miss anything reads
+ * up to a message of its own that was acknowledged.
  *
  * All calls block; they are made by a worker's job, which "patience" ends.
  */
@@ -29,11 +34,12 @@ typedef struct KafkaPatience
 
 extern bool kafka_patience_over(const KafkaPatience *patience);
 
-#define KAFKA_KEY_SIZE 400 /* of Source's members with slashes */
+#define KAFKA_KEY_SIZE 400 /* of Source's members with slashes, and a suffix */
 
 extern void kafka_position_key(char key[KAFKA_KEY_SIZE], const Source *source);
+extern void kafka_claim_key(char key[KAFKA_KEY_SIZE], const Source *source);
 
-/* Who writes positions: one for each process. */
+/* Who streams: one for each process. */
 typedef struct KafkaClientId
 {
 	char id[24];
@@ -44,22 +50,22 @@ typedef struct KafkaClientId
 
 extern void kafka_client_identify(KafkaClientId *client);
 
-/* What is stored for a key. */
+/* The value of a claim, the caller's to json_object_put(); and the reverse, false where it is none. */
+extern struct json_object *kafka_claim_value(const KafkaClientId *client);
+extern bool kafka_claim_parse(KafkaClientId *client, const char *value, size_t length);
+
+/* The value of a position, as position_to_json() has it, read. */
+extern bool kafka_position_parse(Source *source, Position *position, const char *value,
+								 size_t length);
+
+/* The last message of a key. */
 typedef struct KafkaStored
 {
-	bool found;
-	Source source;
-	Position position;
-	KafkaClientId client; /* id is "" where the value does not say */
+	bool found;  /* false: none, or one without value */
+	char *value; /* the caller's to free() */
+	size_t length;
 	int64_t offset;
 } KafkaStored;
-
-/* A value; the caller's to json_object_put(). */
-extern struct json_object *kafka_position_value(const Source *source, const Position *position,
-												const KafkaClientId *client);
-
-/* The reverse, of a message's value.  false: it is no position. */
-extern bool kafka_position_parse(KafkaStored *stored, const char *value, size_t length);
 
 typedef struct KafkaPositions
 {
@@ -83,8 +89,11 @@ extern CdcStatus kafka_positions_check(KafkaPositions *positions, bool create,
 									   const KafkaPatience *patience, bool *exists,
 									   CdcError *err) CDC_MUST_CHECK;
 
-/* The last value of the key that is committed. */
-extern CdcStatus kafka_positions_read(KafkaPositions *positions, const char *key,
+/* Where to read to if there is no message of ours to read up to. */
+#define KAFKA_TO_THE_END (-1)
+
+/* The last committed message of the key before offset "until".	 stored->value is set on success only. */
+extern CdcStatus kafka_positions_read(KafkaPositions *positions, const char *key, int64_t until,
 									  const KafkaPatience *patience, KafkaStored *stored,
 									  CdcError *err) CDC_MUST_CHECK;
 

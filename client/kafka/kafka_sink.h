@@ -56,7 +56,8 @@ typedef struct KafkaSink
 	SinkProgress progress;
 	CdcStatus failure; /* ends the session: what poll() returns */
 	CdcError failure_error;
-	bool fenced; /* another producer has our transactional.id: to be explained */
+	int64_t claim_offset; /* of our claim in the topic of positions; -1: not acknowledged yet */
+	bool fenced;          /* another producer has our transactional.id: to be explained */
 
 	/* delivery=exactly-once */
 	bool in_transaction;
@@ -73,8 +74,9 @@ typedef struct KafkaSink
 	int64_t last_report;    /* clock.h: the broker's last sign of life while messages wait */
 } KafkaSink;
 
-/* Opaque of a message that is a position. */
+/* Opaques of messages that are no records. */
 #define KAFKA_POSITION_MARK ((void *) 1)
+#define KAFKA_CLAIM_MARK ((void *) 2)
 
 /* Remembers the first failure. */
 extern void kafka_sink_fail(KafkaSink *sink, CdcStatus status, const CdcError *err);
@@ -88,6 +90,12 @@ extern void kafka_sink_serve(KafkaSink *sink);
 
 /* delivery=exactly-once: begins a transaction if none is begun; false: failed, which is noted. */
 extern bool kafka_sink_begin(KafkaSink *sink);
+
+/* Says in the topic of positions that this client streams from now on; false as above. */
+extern bool kafka_sink_send_claim(KafkaSink *sink);
+
+/* Commits what was sent, in the worker. */
+extern void kafka_sink_submit_commit(KafkaSink *sink);
 
 /* Ends it with the position taken, in the worker.	false: not now, librdkafka takes no more messages. */
 extern bool kafka_sink_start_commit(KafkaSink *sink);

@@ -25,6 +25,16 @@ kafka_position_key(char key[KAFKA_KEY_SIZE], const Source *source)
 }
 
 void
+kafka_claim_key(char key[KAFKA_KEY_SIZE], const Source *source)
+{
+	size_t length;
+
+	kafka_position_key(key, source);
+	length = strlen(key);
+	snprintf(key + length, KAFKA_KEY_SIZE - length, "#client");
+}
+
+void
 kafka_client_identify(KafkaClientId *client)
 {
 	uint64_t random = 0;
@@ -41,9 +51,9 @@ kafka_client_identify(KafkaClientId *client)
 }
 
 struct json_object *
-kafka_position_value(const Source *source, const Position *position, const KafkaClientId *client)
+kafka_claim_value(const KafkaClientId *client)
 {
-	struct json_object *object = position_to_json(source, position);
+	struct json_object *object = json_object_new_object();
 	struct json_object *member = json_object_new_object();
 
 	json_object_object_add(member, "id", json_object_new_string(client->id));
@@ -51,6 +61,25 @@ kafka_position_value(const Source *source, const Position *position, const Kafka
 	json_object_object_add(member, "pid", json_object_new_int(client->pid));
 	json_object_object_add(member, "since", json_object_new_string(client->since));
 	json_object_object_add(object, "client", member);
+	return object;
+}
+
+/* NULL where the whole of it is no JSON. */
+static struct json_object *
+parse_whole(const char *value, size_t length)
+{
+	struct json_tokener *tokener = json_tokener_new();
+	struct json_object *object;
+
+	if (tokener == NULL)
+		return NULL;
+	object = json_tokener_parse_ex(tokener, value, (int) length);
+	if (object != NULL && json_tokener_get_parse_end(tokener) != length)
+	{
+		json_object_put(object);
+		object = NULL;
+	}
+	json_tokener_free(tokener);
 	return object;
 }
 
@@ -63,39 +92,33 @@ get_text(struct json_object *object, const char *name, char *text, size_t size)
 		snprintf(text, size, "%s", json_object_get_string(member));
 }
 
-static void
-parse_client(KafkaClientId *client, struct json_object *object)
+bool
+kafka_claim_parse(KafkaClientId *client, const char *value, size_t length)
 {
+	struct json_object *object = parse_whole(value, length);
 	struct json_object *member;
 	struct json_object *pid;
 
 	memset(client, 0, sizeof(*client));
-	if (!json_object_object_get_ex(object, "client", &member) ||
-		!json_object_is_type(member, json_type_object))
-		return;
-	get_text(member, "id", client->id, sizeof(client->id));
-	get_text(member, "host", client->host, sizeof(client->host));
-	get_text(member, "since", client->since, sizeof(client->since));
-	if (json_object_object_get_ex(member, "pid", &pid))
-		client->pid = json_object_get_int(pid);
+	if (object != NULL && json_object_object_get_ex(object, "client", &member) &&
+		json_object_is_type(member, json_type_object))
+	{
+		get_text(member, "id", client->id, sizeof(client->id));
+		get_text(member, "host", client->host, sizeof(client->host));
+		get_text(member, "since", client->since, sizeof(client->since));
+		if (json_object_object_get_ex(member, "pid", &pid))
+			client->pid = json_object_get_int(pid);
+	}
+	json_object_put(object);
+	return client->id[0] != '\0';
 }
 
 bool
-kafka_position_parse(KafkaStored *stored, const char *value, size_t length)
+kafka_position_parse(Source *source, Position *position, const char *value, size_t length)
 {
-	struct json_tokener *tokener = json_tokener_new();
-	struct json_object *object;
-	bool good;
+	struct json_object *object = parse_whole(value, length);
+	bool good = object != NULL && position_from_json(object, source, position);
 
-	if (tokener == NULL)
-		return false;
-	object = json_tokener_parse_ex(tokener, value, (int) length);
-	good = object != NULL && json_tokener_get_error(tokener) == json_tokener_success &&
-		   json_tokener_get_parse_end(tokener) == length &&
-		   position_from_json(object, &stored->source, &stored->position);
-	if (good)
-		parse_client(&stored->client, object);
 	json_object_put(object);
-	json_tokener_free(tokener);
 	return good;
 }

@@ -16,7 +16,7 @@
 #include "clock.h"
 #include "kafka/kafka_error.h"
 
-/* Brokers are found, the transactional.id is taken, and the position read in this time. */
+/* Brokers are found and the transactional.id is taken in this time, and so the position is read. */
 #define OPEN_TIMEOUT (30 * CLOCK_SECOND)
 
 /* For readers' sake a transaction under way is aborted in the end, if that can be had quickly. */
@@ -58,17 +58,6 @@ kafka_create(Sink **result, const SinkConfig *config, CdcError *err)
 	return CDC_OK;
 }
 
-static void
-start_job_state(KafkaSink *sink, const Source *source)
-{
-	memset(&sink->job, 0, sizeof(sink->job));
-	sink->job.config = &sink->config;
-	sink->job.client = &sink->client;
-	kafka_position_key(sink->job.key, source);
-	atomic_init(&sink->job.patience.cancelled, false);
-	sink->job.patience.deadline = clock_now() + OPEN_TIMEOUT;
-}
-
 /* Waits for the worker, serving librdkafka meanwhile: its transactions wait for that. */
 static CdcStatus
 wait_for_job(KafkaSink *sink, bool ticking, CdcError *err)
@@ -90,31 +79,57 @@ wait_for_job(KafkaSink *sink, bool ticking, CdcError *err)
 	return status;
 }
 
-/* A second client that comes after us must be able to see that we were here: the position is ours. */
 static CdcStatus
-claim(KafkaSink *sink, const Position *position, CdcError *err)
+run_job(KafkaSink *sink, WorkerJob function, CdcError *err)
+{
+	worker_submit(sink->worker, function, &sink->job);
+	return wait_for_job(sink, true, err);
+}
+
+/* Waits, as wait_for_job() does, for the claim to be acknowledged where no commit says so. */
+static void
+wait_for_claim(KafkaSink *sink)
+{
+	while (sink->claim_offset < 0 && sink->failure == CDC_OK &&
+		   !kafka_patience_over(&sink->job.patience))
+	{
+		struct pollfd fd = {.fd = sink->producer.event_fd, .events = POLLIN};
+
+		poll(&fd, 1, TICK_MS);
+		kafka_sink_serve(sink);
+		if (sink->tick != NULL && !sink->tick(sink->tick_arg))
+			atomic_store(&sink->job.patience.cancelled, true);
+	}
+}
+
+/*
+ * Says who streams from now on, for a client that finds itself shut out.	 Being a message of ours, it
+ * is also what reading may go up to.
+ */
+static CdcStatus
+make_claim(KafkaSink *sink, CdcError *err)
 {
 	CdcStatus status = CDC_OK;
 
-	sink->taken = *position;
-	if (!kafka_sink_start_commit(sink))
-		status = cdc_error(err, CDC_RETRY, "librdkafka takes no message");
-	else if (sink->under_way == KAFKA_JOB_COMMIT)
+	if (kafka_sink_send_claim(sink) && sink->config.exactly_once)
 	{
-		sink->under_way = KAFKA_JOB_NONE;
+		kafka_sink_submit_commit(sink);
 		status = wait_for_job(sink, true, err);
+		sink->under_way = KAFKA_JOB_NONE;
+		sink->in_transaction = status != CDC_OK;
 	}
-	if (status == CDC_OK && sink->failure != CDC_OK)
+	else
+		wait_for_claim(sink);
+	if (sink->failure != CDC_OK)
 	{
-		status = sink->failure;
 		*err = sink->failure_error;
+		return sink->failure == CDC_REFUSED ? CDC_STOP : sink->failure;
 	}
-	if (status == CDC_OK && sink->fenced)
-		status = cdc_error(err, CDC_RETRY,
-						   "another client has taken the transactional.id \"%s%s\" at brokers %s "
-						   "while this one began",
-						   sink->config.prefix, sink->job.key, sink->config.brokers);
-	sink->in_transaction = status != CDC_OK;
+	if (status == CDC_OK && sink->claim_offset < 0)
+		status =
+			cdc_error(err, CDC_RETRY, "brokers %s, topic \"%s\": no message was acknowledged%s",
+					  sink->config.brokers, sink->config.positions,
+					  sink->fenced ? ": another client begins at the same time" : "");
 	return status == CDC_REFUSED ? CDC_STOP : status;
 }
 
@@ -131,7 +146,9 @@ reset_session(KafkaSink *sink, const Source *source)
 	sink->position_sent = sink->fenced = false;
 	sink->failure = CDC_OK;
 	sink->last_report = clock_now();
-	start_job_state(sink, source);
+	sink->claim_offset = -1;
+	kafka_job_init(&sink->job, &sink->config, &sink->client, source);
+	sink->job.patience.deadline = clock_now() + OPEN_TIMEOUT;
 }
 
 static CdcStatus
@@ -141,7 +158,7 @@ start_producer(KafkaSink *sink, CdcError *err)
 	rd_kafka_conf_t *conf;
 	CdcStatus status;
 
-	snprintf(id, sizeof(id), "%s%s", sink->config.prefix, sink->job.key);
+	snprintf(id, sizeof(id), "%s%s", sink->config.prefix, sink->job.position_key);
 	status = kafka_config_producer(&sink->config, sink->config.exactly_once ? id : NULL,
 								   &sink->batching, &conf, err);
 	if (status == CDC_OK)
@@ -171,21 +188,29 @@ kafka_open(Sink *base, const Source *source, Source *stored_source, Position *po
 		status = worker_start(&sink->worker, err);
 	if (status != CDC_OK)
 		return status;
-	worker_submit(sink->worker, kafka_job_open, &sink->job);
-	status = wait_for_job(sink, true, err);
-	if (status != CDC_OK && sink->producer.trouble_text[0] != '\0')
-		cdc_error_detail(err, "The producer's last error was: %s.", sink->producer.trouble_text);
+	status = run_job(sink, kafka_job_fence, err);
+	if (status == CDC_OK)
+		status = make_claim(sink, err);
+	if (status == CDC_OK)
+	{
+		sink->job.until = sink->claim_offset;
+		sink->job.patience.deadline = clock_now() + OPEN_TIMEOUT;
+		status = run_job(sink, kafka_job_read, err);
+	}
 	if (status != CDC_OK)
+	{
+		if (sink->producer.trouble_text[0] != '\0')
+			cdc_error_detail(err, "The producer's last error was: %s.",
+							 sink->producer.trouble_text);
 		return status;
-	*found = sink->job.stored.found;
+	}
+	*found = sink->job.found;
 	if (*found)
 	{
-		*stored_source = sink->job.stored.source;
-		*position = sink->job.stored.position;
+		*stored_source = sink->job.source;
+		*position = sink->job.position;
 		if (source_equal(source, stored_source))
 			sink->progress.durable = sink->taken = *position;
-		if (source_equal(source, stored_source) && sink->config.exactly_once)
-			status = claim(sink, position, err);
 	}
 	kafka_acks_start(&sink->acks, &sink->taken);
 	return status;
@@ -198,19 +223,20 @@ kafka_look(Sink *base, const Source *source, Source *stored_source, Position *po
 	KafkaSink *sink = (KafkaSink *) base;
 	CdcStatus status;
 
-	start_job_state(sink, source);
+	kafka_job_init(&sink->job, &sink->config, &sink->client, source);
+	sink->job.patience.deadline = clock_now() + OPEN_TIMEOUT;
 	status = worker_start(&sink->worker, err);
 	if (status != CDC_OK)
 		return status;
-	worker_submit(sink->worker, kafka_job_look, &sink->job);
-	status = wait_for_job(sink, true, err);
+	status = run_job(sink, kafka_job_look, err);
 	worker_stop(sink->worker);
 	sink->worker = NULL;
-	*found = status == CDC_OK && sink->job.stored.found;
+	kafka_job_end(&sink->job);
+	*found = status == CDC_OK && sink->job.found;
 	if (*found)
 	{
-		*stored_source = sink->job.stored.source;
-		*position = sink->job.stored.position;
+		*stored_source = sink->job.source;
+		*position = sink->job.position;
 	}
 	return status;
 }
@@ -368,6 +394,7 @@ kafka_close(Sink *base)
 		end_work(sink);
 	worker_stop(sink->worker);
 	sink->worker = NULL;
+	kafka_job_end(&sink->job);
 	kafka_records_close(&sink->records);
 	if (sink->positions != NULL)
 		rd_kafka_topic_destroy(sink->positions);
