@@ -37,6 +37,20 @@ get_be64(const uint8_t *at)
 }
 
 static inline void
+put_be16(uint8_t *at, uint16_t value)
+{
+	value = htobe16(value);
+	memcpy(at, &value, sizeof(value));
+}
+
+static inline void
+put_be32(uint8_t *at, uint32_t value)
+{
+	value = htobe32(value);
+	memcpy(at, &value, sizeof(value));
+}
+
+static inline void
 put_be64(uint8_t *at, uint64_t value)
 {
 	value = htobe64(value);
