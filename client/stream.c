@@ -28,7 +28,8 @@ typedef struct Stream
 	StreamState state;
 	Session session;
 	Retry retry;
-	Position durable; /* when the last failure was looked at */
+	Position durable;      /* when the last failure was looked at */
+	RecordId given_before; /* the furthest record that the sink was given by sessions before this */
 	PumpEnd end;
 	char last_error[sizeof(((CdcError *) NULL)->message)];
 	int64_t last_logged;
@@ -44,8 +45,10 @@ typedef struct Stream
 static CdcStatus
 open_and_pump(Stream *stream, CdcError *err)
 {
-	CdcStatus status = session_open(&stream->session, &stream->state, err);
+	CdcStatus status;
 
+	stream->given_before = stream->state.handed_over;
+	status = session_open(&stream->session, &stream->state, err);
 	if (status == CDC_OK)
 		status = pump_run(&stream->session, &stream->end, err);
 	session_close(&stream->session);
@@ -62,7 +65,7 @@ note_progress(Stream *stream, int64_t now)
 
 	if (session->opened == 0)
 		return;
-	facts.caught_up = record_id_compare(&durable->id, &stream->state.handed_over) >= 0;
+	facts.caught_up = record_id_compare(&durable->id, &stream->given_before) >= 0;
 	facts.moved = record_id_compare(&durable->id, &stream->durable.id) > 0 ||
 				  durable->confirmed > stream->durable.confirmed;
 	facts.read_all = session->feedback.received >= session->flush_lsn;
