@@ -83,7 +83,7 @@ static CdcStatus
 connect_session(PgStore *store, const char *uri, const volatile int *interrupted, CdcError *err)
 {
 	PgSession *session = &store->session;
-	char in_recovery[8];
+	char in_recovery[8] = "";
 	char place[PGSINK_PLACE_SIZE];
 	CdcStatus status = pgconn_open(&session->conn, uri, PGCONN_SQL, interrupted, err);
 
@@ -160,8 +160,8 @@ take_lock(PgStore *store, CdcError *err)
 	PgSession *session = &store->session;
 	char holder[128] = "";
 	char name[PGSINK_SOURCE_SIZE + 300];
-	char key[24];
-	char taken[8];
+	char key[24] = "";
+	char taken[8] = "";
 	CdcStatus status;
 
 	snprintf(name, sizeof(name), "cdc_client %.280s %s", store->tables.positions,
