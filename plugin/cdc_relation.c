@@ -226,10 +226,16 @@ cdc_relation_cache_generation(const CdcRelationCache *cache)
 void
 cdc_relation_cache_watch(CdcRelationCache *cache, Oid relid)
 {
-	MemoryContext caller = MemoryContextSwitchTo(cache->context);
+	MemoryContext caller;
 
-	cache->related = list_append_unique_oid(cache->related, relid);
+	if (list_member_oid(cache->related, relid))
+		return;
+	caller = MemoryContextSwitchTo(cache->context);
+	cache->related = lappend_oid(cache->related, relid);
 	MemoryContextSwitchTo(caller);
+	/* it may have changed while nobody watched: what transactions under way saw is not known */
+	if (cache->reader)
+		cache->changed_at = cache->reader->EndRecPtr;
 }
 
 static void
