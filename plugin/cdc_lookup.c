@@ -45,6 +45,7 @@ struct CdcLookup
 	bool complete;              /* the cache has all rows there are */
 	bool too_large;             /* it could not take them all */
 	bool keys_by_bytes;         /* equal keys have equal bytes */
+	bool gone;                  /* the shadow was dropped since */
 	TransactionId last_changer; /* of the transactions that came by */
 };
 
@@ -53,6 +54,8 @@ struct CdcLookups
 	MemoryContext context;
 	LogicalDecodingContext *ctx;
 	List *lookups; /* of CdcLookup *: few */
+	TransactionId
+		last_changer; /* of any of the extension's tables, known as a lookup's yet or not */
 	TransactionId xid;
 	bool began_before_us; /* the transaction at hand, before the place where the stream began */
 	StringInfoData key;   /* scratch */
@@ -134,6 +137,7 @@ cdc_lookups_note_change(CdcLookups *lookups, Relation table, TransactionId xid, 
 {
 	ListCell *cell;
 
+	lookups->last_changer = xid;
 	foreach (cell, lookups->lookups)
 	{
 		CdcLookup *lookup = lfirst(cell);
@@ -259,8 +263,10 @@ cdc_lookup_get(CdcLookups *lookups, const char *name, int nkeys, List **relids)
 	if (lookup->shadow.relid != relid)
 	{
 		forget_rows(lookup);
-		lookup->last_changer = InvalidTransactionId;
+		/* changes of it may have come by before anything was known to look up in it */
+		lookup->last_changer = lookups->last_changer;
 		lookup->keys_by_bytes = true;
+		lookup->gone = false;
 	}
 	if (nkeys > count_columns(relid))
 		elog(ERROR, "lookup table \"%s\" has no %d key columns", name, nkeys);
@@ -372,7 +378,11 @@ read_table(CdcLookup *lookup, const CdcLookupUse *use, const Datum *values, Memo
 		lookup->shadow.index = InvalidOid;
 		lookup->shadow.index_looked = true;
 		if (!cdc_try(read_row, &reading, NULL))
+		{
+			/* each try to open what is gone takes time, and memory of the relation cache for good */
+			lookup->gone = cdc_shadow_is_gone(&lookup->shadow);
 			return CDC_LOOKUP_FAILED;
+		}
 	}
 	return reading.found ? CDC_LOOKUP_FOUND : CDC_LOOKUP_NONE;
 }
@@ -402,7 +412,7 @@ cdc_lookup_find(CdcLookups *lookups, const CdcLookupUse *use, const Datum *value
 	bool keep;
 	bool found;
 
-	if (lookup == NULL)
+	if (lookup == NULL || lookup->gone)
 		return CDC_LOOKUP_FAILED;
 	for (int i = 0; i < use->nkeys; i++)
 	{

@@ -55,6 +55,12 @@ known_file(Oid relid)
 	return file;
 }
 
+bool
+cdc_shadow_is_gone(const CdcShadow *shadow)
+{
+	return !OidIsValid(present_file(shadow->relid));
+}
+
 Oid
 cdc_shadow_find_index(CdcShadow *shadow, Relation table)
 {

@@ -39,6 +39,9 @@ extern bool cdc_shadow_read(CdcShadow *shadow, int nkeys, const ScanKeyData *key
 extern bool cdc_shadow_read_all(const CdcShadow *shadow, MemoryContext context,
 								bool (*take)(void *arg, const CdcLookupRow *row), void *arg);
 
+/* Was the table dropped since?	Then it cannot be read, now or ever. */
+extern bool cdc_shadow_is_gone(const CdcShadow *shadow);
+
 /* The index by which it can be read now; InvalidOid: none. */
 extern Oid cdc_shadow_find_index(CdcShadow *shadow, Relation table);
 
