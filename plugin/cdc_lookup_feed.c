@@ -128,6 +128,35 @@ find_index(Relation relation, const int16 *columns, int ncolumns)
 	return found;
 }
 
+static int
+compare_columns(const void *a, const void *b, void *relation_of_index)
+{
+	const FormData_pg_index *form = ((Relation) relation_of_index)->rd_index;
+	AttrNumber attnums[] = {((const ScanKeyData *) a)->sk_attno,
+							((const ScanKeyData *) b)->sk_attno};
+	int places[] = {0, 0};
+
+	for (int i = 0; i < lengthof(places); i++)
+	{
+		while (form->indkey.values[places[i]] != attnums[i])
+			places[i]++;
+	}
+	return places[0] - places[1];
+}
+
+/* A scan by an index has its keys in the order of the index's columns. */
+static void
+sort_keys(ScanKeyData *keys, int nkeys, Oid index)
+{
+	Relation relation;
+
+	if (nkeys < 2 || !OidIsValid(index))
+		return;
+	relation = index_open(index, AccessShareLock);
+	qsort_arg(keys, nkeys, sizeof(ScanKeyData), compare_columns, relation);
+	index_close(relation, NoLock);
+}
+
 /* The rows of a key: of the reference, or of the shadow, whose first columns it is (columns NULL). */
 static SysScanDesc
 begin_scan(const Feed *feed, Relation relation, Oid index, const int16 *columns,
@@ -145,6 +174,7 @@ begin_scan(const Feed *feed, Relation relation, Oid index, const int16 *columns,
 		cdc_lookup_key_init(&key, attr->atttypid, attr->attcollation, attr->atttypid);
 		cdc_lookup_key_scan(&key, attnum, key_values[i], &keys[i]);
 	}
+	sort_keys(keys, feed->nkeys, index);
 	return systable_beginscan(relation, index, OidIsValid(index), feed->snapshot, feed->nkeys,
 							  keys);
 }
@@ -273,12 +303,16 @@ slots_are_identical(const Feed *feed, int ncolumns, TupleTableSlot *a, TupleTabl
 	return true;
 }
 
-/* What was done up to here, by us or by others, is to be seen. */
+/*
+ * What was done up to here, by us or by others, is to be seen: SnapshotSelf does, since nobody else can
+ * change the rows of the keys at hand meanwhile.	It takes no predicate locks, which on pages of the
+ * shadow's index would let serializable transactions fail that have nothing to do with one another.
+ */
 static void
-take_snapshot(Feed *feed)
+see_what_was_done(Feed *feed)
 {
-	CommandCounterIncrement();
-	feed->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	CommandCounterIncrement(); /* a row that this very command put in could not be deleted */
+	feed->snapshot = SnapshotSelf;
 }
 
 static void
@@ -288,9 +322,8 @@ sync_slot(Feed *feed, TupleTableSlot *slot, bool is_after)
 
 	if (slot == NULL || !get_key(feed, slot, key))
 		return;
-	take_snapshot(feed);
+	see_what_was_done(feed);
 	sync_key(feed, key, is_after ? slot : NULL);
-	UnregisterSnapshot(feed->snapshot);
 }
 
 static void
@@ -412,9 +445,8 @@ cdc_lookup_feed(PG_FUNCTION_ARGS)
 			feed_row(&feed, trigger);
 		else
 		{
-			take_snapshot(&feed);
+			see_what_was_done(&feed);
 			delete_all(&feed);
-			UnregisterSnapshot(feed.snapshot);
 		}
 	}
 	table_close(feed.shadow, RowExclusiveLock);
@@ -466,9 +498,6 @@ require_plain_table(Relation reference)
 	if (reference->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
 		ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				errmsg("\"%s\" cannot be looked up in, since it is temporary or unlogged", name));
-	if (has_subclass(RelationGetRelid(reference)))
-		ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				errmsg("\"%s\" cannot be looked up in, since other tables inherit from it", name));
 }
 
 /* Is the table still one that its shadow can follow, by a key of these columns? */
@@ -527,6 +556,10 @@ cdc_check_reference(PG_FUNCTION_ARGS)
 	int nwanted;
 
 	require_plain_table(reference);
+	if (find_inheritance_children(RelationGetRelid(reference), AccessShareLock) != NIL)
+		ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				errmsg("\"%s\" cannot be looked up in, since other tables inherit from it",
+					   RelationGetRelationName(reference)));
 	nby = find_attnums(relation, PG_GETARG_ARRAYTYPE_P(1), by, lengthof(by));
 	nkeys = find_attnums(reference, PG_GETARG_ARRAYTYPE_P(3), keys, lengthof(keys));
 	nwanted = find_attnums(reference, PG_GETARG_ARRAYTYPE_P(4), wanted, lengthof(wanted));

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/nbtree.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "parser/parse_coerce.h"
@@ -52,11 +53,13 @@ cdc_lookup_key_init(CdcLookupKey *key, Oid key_type, Oid collation, Oid type)
 
 	if (!OidIsValid(family))
 		refuse_types(type, key_type);
-	if (IsPolymorphicType(input) && base_type != base_key_type)
+	/* any array, enum, range or composite is compared with its own kind only */
+	if (get_typtype(input) == TYPTYPE_PSEUDO && base_type != base_key_type)
 		refuse_types(type, key_type);
 	key->subtype = IsBinaryCoercible(base_type, input) ? input : base_type;
 	operator= get_opfamily_member(family, input, key->subtype, BTEqualStrategyNumber);
-	if (!OidIsValid(operator))
+	/* a date or timestamp is another timestamptz in each time zone */
+	if (!OidIsValid(operator) || op_volatile(operator) != PROVOLATILE_IMMUTABLE)
 		refuse_types(type, key_type);
 	key->equals = get_opcode(operator);
 	key->collation = collation;
