@@ -16,6 +16,7 @@
 #include "catalog/pg_class.h"
 #include "commands/event_trigger.h"
 #include "commands/extension.h"
+#include "commands/user.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -23,6 +24,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "cdc_compat.h"
 
@@ -41,6 +43,22 @@ names_relation(List *name)
 
 	return OidIsValid(relid) && get_rel_relkind(relid) == RELKIND_RELATION &&
 		   get_rel_namespace(relid) == get_namespace_oid(SCHEMA, true);
+}
+
+/* All that a role owns is dropped: is it the one whose the extension's tables are? */
+static bool
+names_owner(const DropOwnedStmt *statement)
+{
+	Oid schema = get_namespace_oid(SCHEMA, true);
+	Oid table = OidIsValid(schema) ? get_relname_relid("rule", schema) : InvalidOid;
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	Oid owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return list_member_oid(roleSpecsToIds(statement->roles), owner);
 }
 
 static bool
@@ -107,13 +125,17 @@ Datum
 cdc_refuse_drop(PG_FUNCTION_ARGS)
 {
 	EventTriggerData *trigger = (EventTriggerData *) fcinfo->context;
+	bool drops_ours = false;
 	const char *slots;
 
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				errmsg("cdc.refuse_drop() must be called as an event trigger"));
-	if (!IsA(trigger->parsetree, DropStmt) || !names_ours((DropStmt *) trigger->parsetree) ||
-		is_allowed())
+	if (IsA(trigger->parsetree, DropStmt))
+		drops_ours = names_ours((DropStmt *) trigger->parsetree);
+	else if (IsA(trigger->parsetree, DropOwnedStmt))
+		drops_ours = names_owner((DropOwnedStmt *) trigger->parsetree);
+	if (!drops_ours || is_allowed())
 		return PointerGetDatum(NULL);
 	slots = list_slots();
 	if (slots)

@@ -47,9 +47,10 @@ CREATE TABLE @extschema@.lookup (
 	reference regclass NOT NULL,
 	keys integer NOT NULL,	-- so many of its first columns are the key
 	released_by xid8,		-- the transaction that removed its last rule, and its triggers
-	released_at pg_lsn		-- a place in the WAL after that transaction
+	released_before xid8,	-- all transactions before this one may have looked up in it
+	released_at pg_lsn		-- a place in the WAL after all of them
 ) WITH (user_catalog_table = true); -- not for decoding, but so that it is no part of what is captured
-SELECT pg_catalog.pg_extension_config_dump('@extschema@.lookup', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.lookup', 'WHERE released_by IS NULL');
 
 -- Running decoders hear of a change where its transaction committed, by an invalidation in the WAL.
 CREATE FUNCTION @extschema@.rules_changed() RETURNS trigger
@@ -62,11 +63,14 @@ CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschem
 -- Shadows of tables that are looked up in follow their references by this.
 CREATE FUNCTION @extschema@.lookup_feed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'cdc_lookup_feed';
+-- whoever could make such a trigger could write what they like into shadows of tables that are not theirs
+REVOKE ALL ON FUNCTION @extschema@.lookup_feed() FROM PUBLIC;
 
 -- What slots still need is not dropped.
 CREATE FUNCTION @extschema@.refuse_drop() RETURNS event_trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'cdc_refuse_drop';
-CREATE EVENT TRIGGER cdc_refuse_drop ON ddl_command_start WHEN TAG IN ('DROP EXTENSION', 'DROP SCHEMA', 'DROP TABLE')
+CREATE EVENT TRIGGER cdc_refuse_drop ON ddl_command_start
+	WHEN TAG IN ('DROP EXTENSION', 'DROP OWNED', 'DROP SCHEMA', 'DROP TABLE')
 	EXECUTE FUNCTION @extschema@.refuse_drop();
 
 -- Masks for expressions
@@ -346,13 +350,18 @@ $$;
 -- Lookups.  A shadow is not dropped with its last rule: older WAL is still decoded with it, and could not be
 -- at all if it were gone (cdc_drop_guard.c).  It is no longer fed, and drop_unused_lookups() drops it later.
 
+-- The triggers' names sort before others, since triggers are fired in that order: what another one does,
+-- such as a foreign key's ON UPDATE CASCADE, is looked up in what the reference says by then.
+CREATE FUNCTION @extschema@.lookup_trigger(shadow text, purpose text) RETURNS name
+	LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT ('!cdc_' || shadow || '_' || purpose)::pg_catalog.name $$;
+
 -- Columns of the reference, in the order of the shadow's.
 CREATE FUNCTION @extschema@.lookup_columns(shadow regclass) RETURNS name[]
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT array_agg(a.attname ORDER BY c.position)
 	FROM @extschema@.lookup l
 		JOIN pg_class s ON s.oid = l.shadow
-		JOIN pg_trigger t ON t.tgrelid = l.reference AND t.tgname = 'cdc_' || s.relname || '_columns'
+		JOIN pg_trigger t ON t.tgrelid = l.reference AND t.tgname = @extschema@.lookup_trigger(s.relname, 'columns')
 		CROSS JOIN unnest(t.tgattr::int2[]) WITH ORDINALITY c(attnum, position)
 		JOIN pg_attribute a ON a.attrelid = l.reference AND a.attnum = c.attnum
 	WHERE l.shadow = lookup_columns.shadow
@@ -370,37 +379,57 @@ BEGIN
 	END LOOP;
 	name := 'lookup_' || number;
 	-- no row of the reference may escape both the copy and the triggers
-	IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
-		RAISE EXCEPTION 'a lookup cannot be added in a transaction of isolation level %',
-				current_setting('transaction_isolation')
-			USING ERRCODE = 'invalid_transaction_state', HINT = 'Use READ COMMITTED.';
-	END IF;
 	EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', reference);
 	-- rows are kept in line as long as a page holds them
 	EXECUTE format('CREATE TABLE @extschema@.%I WITH (user_catalog_table = true, toast_tuple_target = %s) '
-				   'AS SELECT %s FROM ONLY %s WHERE (%s) IS NOT NULL', name,
+				   'AS SELECT %s FROM ONLY %s WHERE %s', name,
 		least(8160, current_setting('block_size')::integer - 32),
 		(SELECT string_agg(format('%I AS c%s', c, n), ', ' ORDER BY n)
 		 FROM unnest(columns) WITH ORDINALITY u(c, n)),
-		reference, (SELECT string_agg(quote_ident(c), ', ' ORDER BY n)
-					FROM unnest(columns[1:keys]) WITH ORDINALITY u(c, n)));
+		-- IS NOT NULL would ask for the fields of a composite
+		reference, (SELECT string_agg(format('%I IS DISTINCT FROM NULL', c), ' AND ')
+					FROM unnest(columns[1:keys]) c));
 	EXECUTE format('ALTER TABLE @extschema@.%I ADD PRIMARY KEY (%s)', name,
 		(SELECT string_agg('c' || n, ', ' ORDER BY n) FROM generate_series(1, keys) n));
 	EXECUTE format('CREATE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s '
 				   'FOR EACH ROW EXECUTE FUNCTION @extschema@.lookup_feed(%L)',
-		'cdc_' || name || '_rows', reference, name);
+		@extschema@.lookup_trigger(name, 'rows'), reference, name);
 	EXECUTE format('CREATE TRIGGER %I AFTER UPDATE OF %s OR TRUNCATE ON %s '
 				   'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.lookup_feed(%L)',
-		'cdc_' || name || '_columns',
+		@extschema@.lookup_trigger(name, 'columns'),
 		(SELECT string_agg(quote_ident(c), ', ' ORDER BY n) FROM unnest(columns) WITH ORDINALITY u(c, n)),
 		reference, name);
 	EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I, ENABLE ALWAYS TRIGGER %I', reference,
-		'cdc_' || name || '_rows', 'cdc_' || name || '_columns');
+		@extschema@.lookup_trigger(name, 'rows'), @extschema@.lookup_trigger(name, 'columns'));
 	shadow := to_regclass('@extschema@.' || name);
 	INSERT INTO @extschema@.lookup VALUES (shadow, reference, keys);
 	RETURN shadow;
 END $$;
 REVOKE ALL ON FUNCTION @extschema@.create_shadow(regclass, name[], integer) FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.unused_lookups() RETURNS SETOF regclass
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT l.shadow
+	FROM @extschema@.lookup l JOIN pg_class s ON s.oid = l.shadow
+	WHERE l.released_by IS NULL AND NOT EXISTS (
+		SELECT FROM @extschema@.rule r
+		WHERE r.kind = 'lookup' AND (@extschema@.split_names(r.definition))[1] = s.relname)
+$$;
+REVOKE ALL ON FUNCTION @extschema@.unused_lookups() FROM PUBLIC;
+
+-- Who adds a lookup does not see that another one, not committed yet, removes the last rule of the shadow
+-- that it is about to use, nor the other way round: one waits for the other.
+CREATE FUNCTION @extschema@.lock_lookups() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	LOCK TABLE @extschema@.lookup IN SHARE ROW EXCLUSIVE MODE;
+END $$;
+REVOKE ALL ON FUNCTION @extschema@.lock_lookups() FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.sees_what_is_committed() RETURNS boolean
+	LANGUAGE sql STABLE AS $$
+	SELECT pg_catalog.current_setting('transaction_isolation') IN ('read committed', 'read uncommitted')
+$$;
 
 -- Of what no rule uses any more the triggers go.
 CREATE FUNCTION @extschema@.release_lookups() RETURNS void
@@ -408,35 +437,48 @@ CREATE FUNCTION @extschema@.release_lookups() RETURNS void
 DECLARE
 	unused record;
 BEGIN
+	-- with a snapshot from before, others' rules may not be seen: left for the next one
+	IF NOT @extschema@.sees_what_is_committed()
+		OR NOT EXISTS (SELECT FROM @extschema@.unused_lookups()) THEN
+		RETURN;
+	END IF;
+	PERFORM @extschema@.lock_lookups();
 	FOR unused IN
-		SELECT l.shadow, l.reference, s.relname
-		FROM @extschema@.lookup l JOIN pg_class s ON s.oid = l.shadow
-		WHERE l.released_by IS NULL AND NOT EXISTS (
-			SELECT FROM @extschema@.rule r
-			WHERE r.kind = 'lookup' AND (@extschema@.split_names(r.definition))[1] = s.relname)
-		ORDER BY l.shadow
+		UPDATE @extschema@.lookup l SET released_by = pg_current_xact_id()
+		FROM pg_class s, pg_class r
+		WHERE l.shadow IN (SELECT @extschema@.unused_lookups()) AND s.oid = l.shadow AND r.oid = l.reference
+		RETURNING s.relname AS shadow, l.reference
 	LOOP
-		IF EXISTS (SELECT FROM pg_class c WHERE c.oid = unused.reference) THEN
-			EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', 'cdc_' || unused.relname || '_rows',
-						   unused.reference);
-			EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', 'cdc_' || unused.relname || '_columns',
-						   unused.reference);
-		END IF;
-		UPDATE @extschema@.lookup l SET released_by = pg_current_xact_id() WHERE l.shadow = unused.shadow;
+		EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s',
+			@extschema@.lookup_trigger(unused.shadow, 'rows'), unused.reference);
+		EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s',
+			@extschema@.lookup_trigger(unused.shadow, 'columns'), unused.reference);
 	END LOOP;
+	-- those whose reference is gone
+	UPDATE @extschema@.lookup l SET released_by = pg_current_xact_id()
+		WHERE l.shadow IN (SELECT @extschema@.unused_lookups());
 END $$;
 REVOKE ALL ON FUNCTION @extschema@.release_lookups() FROM PUBLIC;
 
--- What was released before this transaction, and all slots here have been read past, is dropped.	 The
--- first call notes where in the WAL that is; so it may take a second one, once the slots have come by.
+-- Drops what was released before this transaction, where all transactions that may have looked up in it have
+-- ended, and all slots here have been read past them.	 A call notes how far that has come; so it may
+-- take another one, once the transactions have ended and the slots have come by.
 CREATE FUNCTION @extschema@.drop_unused_lookups() RETURNS SETOF text
 	LANGUAGE plpgsql SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp SET cdc.drop_with_slots = on AS $$
 DECLARE
 	unused record;
 BEGIN
+	UPDATE @extschema@.lookup l SET released_before = pg_snapshot_xmax(pg_current_snapshot())
+		WHERE l.released_before IS NULL AND l.released_by <> pg_current_xact_id();
 	UPDATE @extschema@.lookup l SET released_at = pg_current_wal_insert_lsn()
-		WHERE l.released_at IS NULL AND l.released_by <> pg_current_xact_id();
+		WHERE l.released_at IS NULL AND l.released_before <= pg_snapshot_xmin(pg_current_snapshot());
+	PERFORM @extschema@.release_lookups();
+	-- a dump has the tables that were released, but not that they were
+	INSERT INTO @extschema@.lookup
+		SELECT c.oid, 0, 0, pg_current_xact_id() FROM pg_class c
+		WHERE c.relnamespace = '@extschema@'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^lookup_[0-9]+$'
+			AND NOT EXISTS (SELECT FROM @extschema@.lookup l WHERE l.shadow = c.oid);
 	FOR unused IN
 		SELECT l.shadow, l.shadow::text AS name FROM @extschema@.lookup l
 		WHERE NOT EXISTS (
@@ -485,21 +527,27 @@ BEGIN
 		RAISE EXCEPTION 'no argument of a lookup may be NULL' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
 	IF jsonb_typeof(members) <> 'object' OR members = '{}'
-		OR jsonb_path_exists(members, '$.* ? (@.type() != "string")') THEN
+		OR jsonb_path_exists(members, 'strict $.* ? (@.type() != "string")') THEN
 		RAISE EXCEPTION 'members must be a JSON object of new members and the columns they come from: %', members
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Such as {"user_email": "email"}.';
 	END IF;
-	IF array_position(columns, NULL) IS NOT NULL OR array_position(reference_columns, NULL) IS NOT NULL
-		OR array_ndims(columns) IS DISTINCT FROM 1 OR array_ndims(reference_columns) IS DISTINCT FROM 1
+	IF array_ndims(columns) IS DISTINCT FROM 1 OR array_ndims(reference_columns) IS DISTINCT FROM 1
+		OR array_position(columns, NULL) IS NOT NULL OR array_position(reference_columns, NULL) IS NOT NULL
 		OR cardinality(columns) <> cardinality(reference_columns)
 		OR (SELECT count(DISTINCT c) FROM unnest(reference_columns) c) <> cardinality(reference_columns) THEN
 		RAISE EXCEPTION 'columns and reference_columns must be lists of as many names, at least one, none of '
 						'them NULL and none in reference_columns twice'
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Such as {user_id} and {id}.';
 	END IF;
+	IF NOT @extschema@.sees_what_is_committed() THEN
+		RAISE EXCEPTION 'a lookup cannot be added in a transaction of isolation level %',
+				current_setting('transaction_isolation')
+			USING ERRCODE = 'invalid_transaction_state', HINT = 'Use READ COMMITTED.';
+	END IF;
 	PERFORM FROM @extschema@.pipeline p WHERE p.pipeline = add_lookup.pipeline FOR UPDATE;
 	PERFORM @extschema@.require_pipeline(pipeline);
 	PERFORM @extschema@.require_owner(relation);
+	PERFORM @extschema@.lock_lookups();
 	wanted := ARRAY(SELECT value FROM jsonb_each_text(members));
 	PERFORM @extschema@.check_reference(relation, columns, reference, reference_columns, wanted);
 
@@ -601,7 +649,7 @@ $$;
 CREATE FUNCTION @extschema@.is_name_list(names jsonb) RETURNS boolean
 	LANGUAGE sql IMMUTABLE AS $$
 	SELECT CASE WHEN pg_catalog.jsonb_typeof(names) = 'array'
-		THEN NOT pg_catalog.jsonb_path_exists(names, '$[*] ? (@.type() != "string")') ELSE false END
+		THEN NOT pg_catalog.jsonb_path_exists(names, 'strict $[*] ? (@.type() != "string")') ELSE false END
 $$;
 
 -- Makes the lookups of a pipeline what the document says; returns the relations touched.
@@ -686,7 +734,7 @@ BEGIN
 	IF FOUND THEN
 		RAISE EXCEPTION 'a rule of kind "lookup" is not complete: %', wrong
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'It needs a member, and as its definition an object '
-				'like {"columns": ["user_id"], "reference": "users", "reference_columns": ["id"], "column": "email"}.';
+				'like {"columns": ["user_id"], "reference": "public.users", "reference_columns": ["id"], "column": "email"}.';
 	END IF;
 	SELECT (array_agg(r))[1] INTO wrong FROM jsonb_array_elements(rules) r
 		GROUP BY (r->>'relation')::regclass, r->>'kind', coalesce(r->>'member', '') HAVING count(*) > 1 LIMIT 1;
@@ -781,15 +829,25 @@ DECLARE
 	l record;
 BEGIN
 	FOR l IN
-		SELECT k.shadow, k.reference, k.keys, @extschema@.lookup_columns(k.shadow) AS columns
-		FROM @extschema@.lookup k JOIN pg_class c ON c.oid = k.reference WHERE k.released_by IS NULL
+		SELECT k.reference, @extschema@.lookup_columns(k.shadow) AS columns, k.keys, s.relname AS shadow, (
+				SELECT count(*) FROM pg_trigger t
+				WHERE t.tgrelid = k.reference AND t.tgenabled = 'A' AND t.tgname IN (
+					@extschema@.lookup_trigger(s.relname, 'rows'), @extschema@.lookup_trigger(s.relname, 'columns')
+				)) AS triggers
+		FROM @extschema@.lookup k JOIN pg_class c ON c.oid = k.reference LEFT JOIN pg_class s ON s.oid = k.shadow
+		WHERE k.released_by IS NULL
 		ORDER BY k.shadow
 	LOOP
-		IF l.columns IS NULL OR NOT @extschema@.can_be_referenced(l.reference, l.columns[1:l.keys]) THEN
-			RAISE EXCEPTION 'a lookup in % needs its triggers, and a primary key or unique index of %', l.reference,
-					l.columns[1:l.keys]
-				USING ERRCODE = 'dependent_objects_still_exist',
-					HINT = 'Remove the rules of kind lookup first, with cdc.remove_rule(); the view cdc.rules lists them.';
+		IF l.shadow IS NULL OR l.triggers < 2 OR l.columns IS NULL THEN
+			RAISE EXCEPTION 'a lookup in % needs its table in schema cdc and its triggers, under their names and '
+							'enabled always', l.reference
+				USING ERRCODE = 'dependent_objects_still_exist', HINT = 'Remove the rules of kind lookup first, '
+					'with cdc.remove_rule(); the view cdc.rules lists them.';
+		END IF;
+		IF NOT @extschema@.can_be_referenced(l.reference, l.columns[1:l.keys]) THEN
+			RAISE EXCEPTION 'a lookup in % needs a primary key or unique index of %', l.reference, l.columns[1:l.keys]
+				USING ERRCODE = 'dependent_objects_still_exist', HINT = 'Make another one first, or remove the rules '
+					'of kind lookup, with cdc.remove_rule(); the view cdc.rules lists them.';
 		END IF;
 	END LOOP;
 END $$;
@@ -844,7 +902,8 @@ BEGIN
 		RETURN;
 	END IF;
 	IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() c JOIN @extschema@.lookup l ON l.reference = c.objid
-			   WHERE c.classid = 'pg_class'::regclass AND l.released_by IS NULL) THEN
+			   WHERE c.classid = 'pg_class'::regclass AND l.released_by IS NULL)
+		OR EXISTS (SELECT FROM pg_event_trigger_ddl_commands() c WHERE c.classid = 'pg_trigger'::regclass) THEN
 		PERFORM @extschema@.check_lookups();
 	END IF;
 	-- renaming a column renames it in all that inherit it, which are not named among the commands
@@ -859,8 +918,29 @@ BEGIN
 			GROUP BY r.pipeline, r.relation
 			ORDER BY r.relation::text, r.pipeline) r;
 END $$;
-CREATE EVENT TRIGGER cdc_relations_altered ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'ALTER TYPE')
+CREATE EVENT TRIGGER cdc_relations_altered ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'ALTER TRIGGER', 'ALTER TYPE')
 	EXECUTE FUNCTION @extschema@.relations_altered();
+
+-- ALTER COLUMN ... SET EXPRESSION (PostgreSQL 17) gives generated columns other values, and no trigger is fired.
+CREATE FUNCTION @extschema@.relation_rewritten() RETURNS event_trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	-- the reason's bits: AT_REWRITE_DEFAULT_VAL in commands/event_trigger.h
+	IF current_setting('server_version_num')::integer >= 170000
+		AND pg_event_trigger_table_rewrite_reason() & 2 <> 0 AND EXISTS (
+			SELECT FROM @extschema@.lookup l
+				JOIN pg_attribute a ON a.attrelid = l.reference
+					AND a.attname = ANY (@extschema@.lookup_columns(l.shadow))
+			WHERE l.reference = pg_event_trigger_table_rewrite_oid() AND l.released_by IS NULL
+				AND a.attgenerated <> '') THEN
+		RAISE EXCEPTION 'generated columns of % that are looked up would be computed anew',
+				pg_event_trigger_table_rewrite_oid()::regclass
+			USING ERRCODE = 'dependent_objects_still_exist', HINT = 'Remove the rules of kind lookup first, with '
+				'cdc.remove_rule(), and make them again afterwards, in the same transaction.';
+	END IF;
+END $$;
+CREATE EVENT TRIGGER cdc_relation_rewritten ON table_rewrite
+	EXECUTE FUNCTION @extschema@.relation_rewritten();
 
 -- DDL in the stream: opt-in, since a command's text may hold what records do not show.	 Event triggers write
 -- transactional logical messages, which the plugin turns into records (plugin/cdc_ddl.h).
