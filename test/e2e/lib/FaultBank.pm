@@ -155,7 +155,7 @@ my %scripts = (
 		SELECT letters(:kind, :n);) ],
 	everybody => [ 1, q(
 		\set amount random(1, 10)
-		SELECT everybody(:amount, 700);) ],
+		SELECT everybody(:amount, 300);) ],
 	scratch => [ 2, q(
 		\set n random(1, 300)
 		BEGIN;

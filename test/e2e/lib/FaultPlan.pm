@@ -62,7 +62,7 @@ sub make_plan
 			kind => pick(@lots),
 			before => rand() * 0.8,                        # seconds from the end of the last fault
 			down => 0.1 + rand() * 1.2,                    # seconds that it lasts; stalls twice that
-			big => chance(4) ? between(1000, 6000) : 0,    # records of a transaction just before it
+			big => chance(4) ? between(500, 2500) : chance(30) ? 12_000 : 0,    # records at once just before it
 			first => chance(2),                            # which of two outcomes, or programs
 			settle => chance(2),                           # wait until the client has recovered
 			arguments => [                                 # of clients started from now on

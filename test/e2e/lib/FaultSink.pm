@@ -1,6 +1,8 @@
 # FaultSink: the sinks as the fault runner sees them: a server that can die, and what it has got.
 #
 # A sink is an object of a package FaultSink::NAME, in FaultSink/NAME.pm, made with a folder of its own:
+#	missing				why it cannot be had here, or undef
+#	programs			that its server and delivered() take
 #	things				what it has that can fail (FaultPlan): "server", "disk"
 #	start, stop, crash	its server; crash is kill -9; pids are its processes
 #	proxy				the CdcProxy before it
@@ -17,13 +19,9 @@ use warnings;
 use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 
-my $folder = dirname(abs_path(__FILE__)) . '/FaultSink';
+use CdcStream ();
 
-# All of them, in alphabetical order.
-sub names
-{
-	return map { m{([^/]+)\.pm$} ? lc $1 : () } sort glob("$folder/*.pm");
-}
+my $folder = dirname(abs_path(__FILE__)) . '/FaultSink';
 
 # make(NAME, FOLDER)
 sub make
@@ -37,9 +35,25 @@ sub make
 	return $self;
 }
 
+# The client is asked: it knows what it was built with.
+sub missing
+{
+	my ($self) = @_;
+	my $client = CdcStream::client_binary();
+	my $built_in = qx("$client" --version);
+
+	return "cdc_client is built without $self->{name}" if $built_in !~ /^\s+\Q$self->{name}\E\s/m;
+	foreach my $program ($self->programs)
+	{
+		return "there is no program $program" unless grep { -x "$_/$program" } split(/:/, $ENV{PATH});
+	}
+	return undef;
+}
+
 # What a sink is like that has no server of its own.
 sub new { my ($class, $dir) = @_; return bless { dir => $dir }, $class }
 sub name { my ($self) = @_; return $self->{name} }
+sub programs { return () }
 sub things { return () }
 sub start { return }
 sub stop { return }

@@ -41,18 +41,21 @@ sub new
 		host => $host, port => $port);
 }
 
-# new_tcp(HOST, PORT, [LISTEN_PORT]): before a server at HOST:PORT; listens on the loopback interface
+# new_tcp(TARGET, [PORT]): before a server, whose "host:port" or unix socket TARGET is; listens on the loopback
+# interface, on any port or that one
 sub new_tcp
 {
-	my ($class, $host, $port, $listen_port) = @_;
+	my ($class, $target, $listen_port) = @_;
+	my $connect = $target =~ m{^/}
+	  ? sub { IO::Socket::UNIX->new(Type => SOCK_STREAM, Peer => $target) }
+	  : sub { IO::Socket::INET->new(PeerAddr => $target, Timeout => 2) };
 	my $listener = IO::Socket::INET->new(
 		LocalAddr => '127.0.0.1',
 		LocalPort => $listen_port // 0,
 		ReuseAddr => 1,
 		Listen => 20) or die "could not listen: $!";
 
-	return $class->start($listener, sub { IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port, Timeout => 2) },
-		host => '127.0.0.1', port => $listener->sockport);
+	return $class->start($listener, $connect, host => '127.0.0.1', port => $listener->sockport);
 }
 
 # start(LISTENER, SUB that connects to the server, host =>, port =>)
@@ -88,6 +91,8 @@ sub stop
 {
 	my ($self) = @_;
 	close(delete $self->{control});
+	# a process that was forked later may hold the other end of control too
+	kill 'KILL', $self->{pid};
 	waitpid($self->{pid}, 0);
 	return;
 }
