@@ -30,6 +30,7 @@ OBJS = \
 	plugin/cdc_message.o \
 	plugin/cdc_numeric.o \
 	plugin/cdc_options.o \
+	plugin/cdc_outbox.o \
 	plugin/cdc_output.o \
 	plugin/cdc_pipeline.o \
 	plugin/cdc_publication.o \

@@ -248,6 +248,56 @@ report_progress(LogicalDecodingContext *ctx)
 	}
 }
 
+static bool
+message_is_selected(const CdcDecoder *decoder, const CdcMessage *message)
+{
+	const CdcOptions *options = &decoder->options;
+
+	if (decoder->selects_nothing || message->kind == CDC_MESSAGE_SPACER)
+		return false;
+	if (message->kind == CDC_MESSAGE_DDL)
+		return decoder->recorder.format->tells_ddl &&
+			   (options->ddl == CDC_DDL_ON ||
+				(options->ddl == CDC_DDL_AUTO && decoder->pipeline_name == NULL));
+	return cdc_options_want_message(options, message->prefix);
+}
+
+static void
+record_message(CdcDecoder *decoder, CdcMessage *message, uint64 seq)
+{
+	ensure_begun(decoder);
+	if (message->kind == CDC_MESSAGE_OUTBOX && cdc_output_has_frames(&decoder->output))
+	{
+		cdc_record_outbox(&decoder->recorder,
+						  cdc_relation_for_target(decoder->relations, message->target), message,
+						  seq);
+		return;
+	}
+	if (message->kind == CDC_MESSAGE_OUTBOX && !decoder->recorder.format->tells_outbox)
+		message->kind = CDC_MESSAGE_PLAIN;
+	cdc_record_message(&decoder->recorder, message, seq);
+}
+
+/* A row of an outbox table: what it holds is sent, not the row, nor that it was deleted later. */
+static void
+record_outbox_row(CdcDecoder *decoder, CdcChangeKind kind, CdcRelation *relation)
+{
+	const CdcImage *after = &decoder->recorder.rows.after;
+	CdcMessage message;
+
+	if (kind != CDC_INSERT)
+		return;
+	if (cdc_outbox_read(relation->outbox, after->values, after->nulls,
+						after->any_missing ? after->missing : NULL, &message))
+		record_message(decoder, &message, decoder->seq);
+	else
+	{
+		/* nothing is skipped in silence: the row itself then */
+		ensure_begun(decoder);
+		cdc_record_change(&decoder->recorder, kind, relation, decoder->seq);
+	}
+}
+
 static void
 decode_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relation,
 			  ReorderBufferChange *change)
@@ -299,7 +349,11 @@ decode_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relat
 			ensure_begun(decoder);
 			cdc_record_stripped(&decoder->recorder, kind, known, decoder->seq);
 		}
-		else if (cdc_rows_filter(&decoder->recorder.rows, known, &kind))
+		else if (!cdc_rows_filter(&decoder->recorder.rows, known, &kind))
+			;
+		else if (unlikely(known->outbox != NULL))
+			record_outbox_row(decoder, kind, known);
+		else
 		{
 			ensure_begun(decoder);
 			cdc_record_change(&decoder->recorder, kind, known, decoder->seq);
@@ -364,36 +418,6 @@ commit_transaction(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPt
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(decoder->change_context);
 	OutputPluginUpdateProgress(ctx, !decoder->begun);
-}
-
-static bool
-message_is_selected(const CdcDecoder *decoder, const CdcMessage *message)
-{
-	const CdcOptions *options = &decoder->options;
-
-	if (decoder->selects_nothing || message->kind == CDC_MESSAGE_SPACER)
-		return false;
-	if (message->kind == CDC_MESSAGE_DDL)
-		return decoder->recorder.format->tells_ddl &&
-			   (options->ddl == CDC_DDL_ON ||
-				(options->ddl == CDC_DDL_AUTO && decoder->pipeline_name == NULL));
-	return cdc_options_want_message(options, message->prefix);
-}
-
-static void
-record_message(CdcDecoder *decoder, CdcMessage *message, uint64 seq)
-{
-	ensure_begun(decoder);
-	if (message->kind == CDC_MESSAGE_OUTBOX && cdc_output_has_frames(&decoder->output))
-	{
-		cdc_record_outbox(&decoder->recorder,
-						  cdc_relation_for_target(decoder->relations, message->target), message,
-						  seq);
-		return;
-	}
-	if (message->kind == CDC_MESSAGE_OUTBOX && !decoder->recorder.format->tells_outbox)
-		message->kind = CDC_MESSAGE_PLAIN;
-	cdc_record_message(&decoder->recorder, message, seq);
 }
 
 /* A message outside transactions is a unit of its own, delivered at once. */

@@ -34,6 +34,25 @@ is_json_object(const char *content, Size content_len)
 	return at < content_len && content[at] == '{' && is_json(content, content_len);
 }
 
+static bool
+is_target(const char *target)
+{
+	return *target != '\0' && strlen(target) <= MAX_TARGET;
+}
+
+bool
+cdc_message_make_outbox(CdcMessage *message, const char *target, const char *key,
+						const char *content)
+{
+	*message = (CdcMessage){.kind = CDC_MESSAGE_OUTBOX,
+							.prefix = "outbox",
+							.content = content,
+							.content_len = strlen(content),
+							.target = target,
+							.key = key};
+	return is_target(target) && is_json(content, message->content_len);
+}
+
 /* outbox:TARGET:KEY, of which the key may have colons, and may be left out with its colon. */
 static bool
 read_outbox(CdcMessage *message)
@@ -43,8 +62,7 @@ read_outbox(CdcMessage *message)
 
 	if (key)
 		*key++ = '\0';
-	if (*target == '\0' || strlen(target) > MAX_TARGET ||
-		!is_json(message->content, message->content_len))
+	if (!is_target(target) || !is_json(message->content, message->content_len))
 		return false;
 	message->target = target;
 	message->key = key ? key : "";

@@ -31,4 +31,8 @@ typedef struct CdcMessage
 extern void cdc_message_read(CdcMessage *message, bool transactional, const char *prefix,
 							 const char *content, Size content_len);
 
+/* An outbox message of these; all are borrowed.  False if the target cannot be one, or it is not JSON. */
+extern bool cdc_message_make_outbox(CdcMessage *message, const char *target, const char *key,
+									const char *content);
+
 #endif /* CDC_MESSAGE_H */

@@ -44,9 +44,9 @@ enum
 };
 
 const char *const cdc_rule_kind_names[CDC_NUM_RULE_KINDS] = {
-	[CDC_RULE_COLUMN] = "column", [CDC_RULE_DROP] = "drop", [CDC_RULE_RENAME] = "rename",
-	[CDC_RULE_LOOKUP] = "lookup", [CDC_RULE_KEY] = "key",   [CDC_RULE_TARGET] = "target",
-	[CDC_RULE_DELETE] = "delete",
+	[CDC_RULE_COLUMN] = "column", [CDC_RULE_DROP] = "drop",     [CDC_RULE_RENAME] = "rename",
+	[CDC_RULE_LOOKUP] = "lookup", [CDC_RULE_KEY] = "key",       [CDC_RULE_TARGET] = "target",
+	[CDC_RULE_DELETE] = "delete", [CDC_RULE_OUTBOX] = "outbox",
 };
 
 /* A string, number, true or false of a jsonb document, as options are written. */

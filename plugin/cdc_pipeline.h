@@ -21,6 +21,7 @@ typedef enum CdcRuleKind
 	CDC_RULE_KEY,    /* definition: columns of the record's key, as a list of identifiers */
 	CDC_RULE_TARGET, /* definition: template of the name that sinks send to */
 	CDC_RULE_DELETE, /* definition: full or key */
+	CDC_RULE_OUTBOX, /* definition: what cdc_outbox_build() reads */
 	CDC_NUM_RULE_KINDS,
 } CdcRuleKind;
 

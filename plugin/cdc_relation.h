@@ -13,6 +13,7 @@
 #include "cdc_head.h"
 #include "cdc_lookup.h"
 #include "cdc_options.h"
+#include "cdc_outbox.h"
 #include "cdc_pipeline.h"
 #include "cdc_publication.h"
 #include "cdc_value.h"
@@ -60,8 +61,9 @@ typedef struct CdcRelation
 	CdcColumn
 		*columns; /* members: the table's order, then those that are not named like a column */
 	int nkeys;
-	CdcColumn **keys; /* those of the record's key, if all of them are there */
-	bool is_computed; /* some columns are expressions or looked up */
+	CdcColumn **keys;  /* those of the record's key, if all of them are there */
+	bool is_computed;  /* some columns are expressions or looked up */
+	CdcOutbox *outbox; /* what is inserted are records of others; NULL: ordinary rows */
 	int nlookups;
 	CdcLookupUse *lookups;
 	char *schema; /* UTF-8, as in relation frames */

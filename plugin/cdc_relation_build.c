@@ -506,6 +506,21 @@ build_filters(Build *build)
 }
 
 static void
+build_outbox(Build *build)
+{
+	const CdcRule *rule = find_rule(build, CDC_RULE_OUTBOX, "");
+	RuleContext argument = {build, rule};
+	ErrorContextCallback context = {error_context_stack, rule_error_context, &argument};
+
+	if (rule == NULL)
+		return;
+	error_context_stack = &context;
+	build->built->outbox =
+		cdc_outbox_build(build->published, build->map, rule->definition, build->types.settings);
+	error_context_stack = context.previous;
+}
+
+static void
 build_heads(Build *build)
 {
 	static const char *const ops[CDC_NUM_CHANGE_KINDS] = {
@@ -561,6 +576,7 @@ build_records(Build *build)
 	build_filters(build);
 	build_heads(build);
 	pfree(by_attnum);
+	build_outbox(build);
 	delete_rule = find_rule(build, CDC_RULE_DELETE, "");
 	build->built->delete_key = delete_rule ? strcmp(delete_rule->definition, "key") == 0
 										   : options->delete_records == CDC_DELETE_KEY;
@@ -609,6 +625,7 @@ cdc_relation_build(CdcRelation *built, Relation relation, CdcRelationBuilder *bu
 	built->natts = built->nvalues = RelationGetNumberOfAttributes(relation);
 	built->nvarlenas = built->ncolumns = built->nkeys = 0;
 	built->is_computed = false;
+	built->outbox = NULL;
 	built->nlookups = 0;
 	memset(built->filters, 0, sizeof(built->filters));
 

@@ -25,7 +25,7 @@ ALTER TABLE @extschema@.pipeline
 CREATE TABLE @extschema@.rule (
 	pipeline name NOT NULL,
 	relation regclass NOT NULL,
-	kind text NOT NULL CHECK (kind IN ('column', 'drop', 'rename', 'lookup', 'key', 'target', 'delete')),
+	kind text NOT NULL CHECK (kind IN ('column', 'drop', 'rename', 'lookup', 'key', 'target', 'delete', 'outbox')),
 	member text NOT NULL,
 	definition text NOT NULL,
 	replaces boolean NOT NULL, -- the member was a column of the table when the rule was made
@@ -234,15 +234,15 @@ CREATE FUNCTION @extschema@.require_rule(kind text, member text, definition text
 DECLARE
 	size integer := octet_length(definition) + octet_length(member);
 BEGIN
-	IF kind NOT IN ('column', 'drop', 'rename', 'lookup', 'key', 'target', 'delete') THEN
+	IF kind NOT IN ('column', 'drop', 'rename', 'lookup', 'key', 'target', 'delete', 'outbox') THEN
 		RAISE EXCEPTION 'unknown kind of rule "%"', kind USING ERRCODE = 'invalid_parameter_value',
-			HINT = 'Kinds are column, drop, rename, lookup, key, target and delete.';
+			HINT = 'Kinds are column, drop, rename, lookup, key, target, delete and outbox.';
 	END IF;
-	IF kind IN ('key', 'target', 'delete') AND member <> '' THEN
+	IF kind IN ('key', 'target', 'delete', 'outbox') AND member <> '' THEN
 		RAISE EXCEPTION 'a rule of kind "%" has no member', kind USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	IF (kind IN ('column', 'lookup') AND member = '') OR (kind IN ('rename', 'key', 'target') AND definition = '') THEN
-		RAISE EXCEPTION 'the % must not be empty', CASE WHEN kind IN ('key', 'target') THEN kind
+	IF (kind IN ('column', 'lookup') AND member = '') OR (kind IN ('rename', 'key', 'target', 'outbox') AND definition = '') THEN
+		RAISE EXCEPTION 'the % must not be empty', CASE WHEN kind IN ('key', 'target', 'outbox') THEN kind
 												   ELSE 'name of a member' END
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
@@ -341,6 +341,23 @@ CREATE FUNCTION @extschema@.set_target(pipeline name, relation regclass, templat
 	RETURNS void LANGUAGE sql AS $$
 	SELECT @extschema@.put_rule(pipeline, relation, 'target', '', template)
 $$;
+
+-- What is inserted into the table are records of its writers' own: the payload is sent as it is, where the
+-- template says ({column} is that column's value).	Its rows and their deletion are not sent.
+CREATE FUNCTION @extschema@.set_outbox(pipeline name, relation regclass,
+									   target text DEFAULT '{aggregate_type}',
+									   key_column name DEFAULT 'aggregate_id',
+									   payload_column name DEFAULT 'payload') RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF target = '' OR target ~ E'\n' THEN
+		RAISE EXCEPTION 'the target of an outbox must be one line, and not empty'
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'Such as ''{aggregate_type}'': {column} stands for a column''s value.';
+	END IF;
+	PERFORM @extschema@.put_rule(pipeline, relation, 'outbox', '',
+		quote_ident(key_column) || ',' || quote_ident(payload_column) || E'\n' || target);
+END $$;
 
 CREATE FUNCTION @extschema@.set_delete(pipeline name, relation regclass, mode text)
 	RETURNS void LANGUAGE sql AS $$
