@@ -160,16 +160,17 @@ find_slot(Session *session, CdcError *err)
 	if (!session->slot.exists)
 	{
 		cdc_error(err, CDC_STOP, "slot \"%s\" does not exist", options->slot);
-		cdc_error_hint(err,
-					   "cdc_client slot list shows those there are.  To make it: cdc_client slot "
-					   "create --slot=%s, or "
-					   "stream --create-slot; it begins with what is committed from then on."
-					   "%s",
-					   options->slot,
-					   session->identity.timeline > 1 && session->identity.version < 170000
-						   ? " A server before PostgreSQL 17 that was promoted does not have the "
-							 "slots of its primary."
-						   : "");
+		cdc_error_hint(
+			err,
+			"cdc_client slot list shows those there are.  To make it: cdc_client slot create "
+			"--slot=%s, or stream --create-slot; it begins with what is committed from then on.%s",
+			options->slot,
+			session->identity.timeline > 1
+				? " This server was promoted, and its primary's slots stayed behind unless they "
+				  "were kept in step (PostgreSQL 17: slot create --failover). Make it before the "
+				  "application writes here; a sink that was level with the primary then misses "
+				  "nothing, and --accept=gap lets it go on."
+				: "");
 		return CDC_STOP;
 	}
 	return slot_check_usable(&session->slot, options->slot, session->identity.database, err);

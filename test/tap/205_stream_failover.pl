@@ -58,6 +58,11 @@ $primary->stop('immediate');
 foreach my $node ($behind, $level)
 {
 	$node->promote;
+	# before 17, and without failover slots, the slot has stayed behind
+	($code, $log) = run_client(conninfo($node, 'postgres'), 's_' . $node->name, "file://$dir/" . $node->name, '--until=now');
+	is($code, 2, 'a promoted standby without the slot: exit code 2');
+	like($log, qr/ERROR .*slot "s_\w+" does not exist.*HINT .*slot create --slot=s_\w+.*This server was promoted, and its primary's slots stayed behind.*--accept=gap/s,
+		'says why, and the way out');
 	create_slot($node, 'postgres', 's_' . $node->name);
 	$node->safe_psql('postgres', 'INSERT INTO t SELECT generate_series(11, 13)');
 }
@@ -91,5 +96,19 @@ $behind->safe_psql('postgres', 'INSERT INTO t VALUES (14)');
 is($code, 0, 'and on without a flag') or diag($log);
 is(ids("$dir/behind"), '1 2 3 4 5 6 11 12 13 14', 'from there');
 
-$_->stop foreach $behind, $level;
+# An old primary comes back, with the slot as it was, and with what nobody has seen.
+$primary->start;
+$primary->safe_psql('postgres', 'INSERT INTO t VALUES (21), (22)');
+my $old = conninfo($primary, 'postgres');
+($code, $log) = run_client($old, 's_behind', "file://$dir/behind", '--until=now');
+is($code, 2, 'an old primary that comes back: exit code 2');
+like($log, qr/ERROR .*have diverged: timeline 2 of the sink's position is not in the server's history/, 'says why');
+like($log, qr/HINT.*--accept=divergence/, 'and the way out');
+($code, $log) = run_client($old, 's_behind', "file://$dir/behind", '--until=now', '--accept=divergence');
+is($code, 0, 'accepted') or diag($log);
+is(ids("$dir/behind"), '1 2 3 4 5 6 11 12 13 14 21 22', 'what it has that nobody had seen is delivered');
+is(sidecar_position("$dir/behind")->{incarnation}, 2, 'in yet another incarnation');
+is(sidecar_position("$dir/behind")->{timeline}, 1, 'of its timeline');
+
+$_->stop foreach $behind, $level, $primary;
 done_testing();

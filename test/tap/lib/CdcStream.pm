@@ -251,6 +251,9 @@ sub start_bank_load
 	my $pid = fork // die "could not fork: $!";
 	if ($pid == 0)
 	{
+		# the handlers of PostgreSQL::Test::Cluster would stop the servers, if the load is stopped at once
+		local $SIG{INT} = 'DEFAULT';
+		local $SIG{TERM} = 'DEFAULT';
 		%ENV = (%ENV, $node->_get_env());
 		open(STDOUT, '>', $log);
 		open(STDERR, '>&', \*STDOUT);
