@@ -17,6 +17,8 @@ OBJS = \
 	plugin/cdc_expression.o \
 	plugin/cdc_format.o \
 	plugin/cdc_format_cdc.o \
+	plugin/cdc_format_wal2json.o \
+	plugin/cdc_format_wal2json_types.o \
 	plugin/cdc_generated.o \
 	plugin/cdc_json.o \
 	plugin/cdc_json_time.o \
@@ -27,8 +29,10 @@ OBJS = \
 	plugin/cdc_lookup_key.o \
 	plugin/cdc_lookup_read.o \
 	plugin/cdc_mask.o \
+	plugin/cdc_members.o \
 	plugin/cdc_message.o \
 	plugin/cdc_numeric.o \
+	plugin/cdc_option_table.o \
 	plugin/cdc_options.o \
 	plugin/cdc_outbox.o \
 	plugin/cdc_output.o \
@@ -40,6 +44,7 @@ OBJS = \
 	plugin/cdc_rows.o \
 	plugin/cdc_rule.o \
 	plugin/cdc_scalar.o \
+	plugin/cdc_selector.o \
 	plugin/cdc_settings.o \
 	plugin/cdc_sql.o \
 	plugin/cdc_try.o \

@@ -138,9 +138,9 @@ cdc_reader_timeline(const XLogReaderState *reader)
 	return reader->currTLI;
 }
 
-/* 17: intervals may be infinite. */
+/* style: INTSTYLE_*.  17: intervals may be infinite. */
 static inline void
-cdc_interval_to_iso_8601(const Interval *interval, char *text)
+cdc_interval_to_text(const Interval *interval, int style, char *text)
 {
 	struct pg_itm itm;
 
@@ -152,7 +152,7 @@ cdc_interval_to_iso_8601(const Interval *interval, char *text)
 	}
 #endif
 	interval2itm(*interval, &itm);
-	EncodeInterval(&itm, INTSTYLE_ISO_8601, text);
+	EncodeInterval(&itm, style, text);
 }
 
 #endif /* CDC_COMPAT_H */

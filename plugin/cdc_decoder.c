@@ -24,6 +24,7 @@
 #include "cdc_record.h"
 #include "cdc_relation.h"
 #include "cdc_relation_build.h"
+#include "cdc_selector.h"
 
 PG_MODULE_MAGIC;
 
@@ -45,7 +46,9 @@ typedef struct CdcDecoder
 	char *pipeline_name;  /* option pipeline */
 	bool selects_nothing; /* the pipeline does not exist yet at this place in the WAL */
 	bool warned;          /* that has been said */
-	bool stale;           /* configured from the catalogs' present state, not that of the WAL */
+	bool
+		tells_empty; /* begin and commit are told where nothing else is; by the stream's own options */
+	bool stale;      /* configured from the catalogs' present state, not that of the WAL */
 	MemoryContext change_context; /* reset after each change */
 	uint64 seq;                   /* of the last change, in the present transaction */
 	int changes_unreported;       /* since progress was last reported */
@@ -63,6 +66,7 @@ startup(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init)
 
 	cdc_options_read(&decoder->options, NIL, ctx->output_plugin_options);
 	decoder->pipeline_name = decoder->options.pipeline;
+	decoder->tells_empty = decoder->options.empty_transactions;
 	opt->output_type = decoder->options.framing == CDC_FRAMING_FRAMES
 						   ? OUTPUT_PLUGIN_BINARY_OUTPUT
 						   : OUTPUT_PLUGIN_TEXTUAL_OUTPUT;
@@ -210,12 +214,6 @@ ensure_begun(CdcDecoder *decoder)
 		cdc_record_begin(&decoder->recorder);
 }
 
-static inline bool
-origin_is_selected(const CdcDecoder *decoder, RepOriginId origin)
-{
-	return decoder->options.origin == CDC_ORIGIN_ANY || origin == InvalidRepOriginId;
-}
-
 static void
 begin_transaction(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 {
@@ -230,6 +228,7 @@ begin_transaction(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	decoder->transaction.end_lsn = txn->end_lsn;
 	decoder->transaction.commit_time = txn->xact_time.commit_time;
 	decoder->transaction.xid = txn->xid;
+	decoder->transaction.origin = txn->origin_id;
 	decoder->transaction.transactional = true;
 	decoder->seq = 0;
 	decoder->begun = false;
@@ -256,9 +255,9 @@ message_is_selected(const CdcDecoder *decoder, const CdcMessage *message)
 	if (decoder->selects_nothing || message->kind == CDC_MESSAGE_SPACER)
 		return false;
 	if (message->kind == CDC_MESSAGE_DDL)
-		return decoder->recorder.format->tells_ddl &&
-			   (options->ddl == CDC_DDL_ON ||
-				(options->ddl == CDC_DDL_AUTO && decoder->pipeline_name == NULL));
+		return options->ddl == CDC_DDL_ON ||
+			   (options->ddl == CDC_DDL_AUTO && decoder->pipeline_name == NULL &&
+				decoder->recorder.format->tells_ddl);
 	return cdc_options_want_message(options, message->prefix);
 }
 
@@ -274,6 +273,13 @@ record_message(CdcDecoder *decoder, CdcMessage *message, uint64 seq)
 		return;
 	}
 	if (message->kind == CDC_MESSAGE_OUTBOX && !decoder->recorder.format->tells_outbox)
+	{
+		/* a row of an outbox table has no prefix that would tell its target and key */
+		message->prefix = psprintf("outbox:%s%s%s", message->target, message->key[0] ? ":" : "",
+								   message->key);
+		message->kind = CDC_MESSAGE_PLAIN;
+	}
+	if (message->kind == CDC_MESSAGE_DDL && !decoder->recorder.format->tells_ddl)
 		message->kind = CDC_MESSAGE_PLAIN;
 	cdc_record_message(&decoder->recorder, message, seq);
 }
@@ -318,8 +324,10 @@ decode_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relat
 		return;
 	}
 	ensure_configured(ctx);
-	if (decoder->selects_nothing || !origin_is_selected(decoder, change->origin_id))
+	if (decoder->selects_nothing ||
+		!cdc_selector_wants_origin(&decoder->options, change->origin_id))
 		return;
+	decoder->recorder.change_lsn = change->lsn;
 
 	switch (change->action)
 	{
@@ -371,6 +379,7 @@ decode_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelatio
 	MemoryContext caller = MemoryContextSwitchTo(decoder->change_context);
 
 	report_progress(ctx);
+	decoder->recorder.change_lsn = change->lsn;
 	for (int i = 0; i < nrelations; i++)
 	{
 		CdcRelation *known;
@@ -382,7 +391,8 @@ decode_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelatio
 			continue;
 		}
 		ensure_configured(ctx);
-		if (decoder->selects_nothing || !origin_is_selected(decoder, change->origin_id))
+		if (decoder->selects_nothing ||
+			!cdc_selector_wants_origin(&decoder->options, change->origin_id))
 			continue;
 		known = cdc_relation_get(decoder->relations, relations[i]);
 		if (!known->selected[CDC_TRUNCATE])
@@ -408,12 +418,27 @@ end_transaction(LogicalDecodingContext *ctx)
 	cdc_settings_unpin(&decoder->settings);
 }
 
+/* Are begin and commit told of a transaction of which nothing else was? */
+static bool
+tells_empty(LogicalDecodingContext *ctx, const ReorderBufferTXN *txn)
+{
+	CdcDecoder *decoder = ctx->output_plugin_private;
+
+	if (likely(!decoder->tells_empty))
+		return false;
+	ensure_configured(ctx);
+	return decoder->options.transaction_records && !decoder->selects_nothing &&
+		   cdc_selector_wants_origin(&decoder->options, txn->origin_id);
+}
+
 static void
 commit_transaction(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr commit_lsn)
 {
 	CdcDecoder *decoder = ctx->output_plugin_private;
 	MemoryContext caller = MemoryContextSwitchTo(decoder->change_context);
 
+	if (!decoder->begun && tells_empty(ctx, txn))
+		ensure_begun(decoder);
 	end_transaction(ctx);
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(decoder->change_context);
@@ -426,7 +451,7 @@ decode_lone_message(LogicalDecodingContext *ctx, XLogRecPtr end_lsn, CdcMessage 
 {
 	CdcDecoder *decoder = ctx->output_plugin_private;
 
-	if (!origin_is_selected(decoder, XLogRecGetOrigin(ctx->reader)))
+	if (!cdc_selector_wants_origin(&decoder->options, XLogRecGetOrigin(ctx->reader)))
 		return;
 	memset(&decoder->transaction, 0, sizeof(decoder->transaction));
 	decoder->transaction.commit_lsn = end_lsn;
@@ -453,13 +478,14 @@ decode_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr ls
 		ensure_configured(ctx);
 	else
 		configure_outside(ctx);
+	decoder->recorder.change_lsn = lsn;
 	caller = MemoryContextSwitchTo(decoder->change_context);
 	cdc_message_read(&message, transactional, prefix, content, content_len);
 	if (!message_is_selected(decoder, &message))
 		;
 	else if (!transactional)
 		decode_lone_message(ctx, lsn, &message);
-	else if (origin_is_selected(decoder, txn->origin_id))
+	else if (cdc_selector_wants_origin(&decoder->options, txn->origin_id))
 		record_message(decoder, &message, decoder->seq);
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(decoder->change_context);

@@ -14,15 +14,19 @@
 
 typedef struct CdcRecordFormat
 {
-	bool tells_ddl;    /* put_message() writes CDC_MESSAGE_DDL; else there are no such records */
+	bool
+		tells_ddl; /* put_message() writes CDC_MESSAGE_DDL; else it is a plain message, on request */
 	bool tells_outbox; /* and CDC_MESSAGE_OUTBOX, in lines; else it is a plain message */
 
 	CdcHead (*make_head)(const CdcHeadInput *input);
+
+	/* The text before a member's value, and that behind it (NULL: none has such), padded. */
 	char *(*make_label)(const CdcLabelInput *input, int *len);
+	char *(*make_tail)(const CdcLabelInput *input, int *len);
 
 	/*
-	 * How values of a type are written, where it is another way than our own (cdc_value.h); false: as ours.
-	 * NULL: all are.
+	 * How values of a type, which may be a domain, are written, where it is another way than our own
+	 * (cdc_value.h); false: as ours.  NULL: all are.
 	 */
 	bool (*build_type)(CdcType *type, Oid type_oid, int32 typmod, CdcTypeBuilder *builder);
 
@@ -32,8 +36,12 @@ typedef struct CdcRecordFormat
 	/* The rows are recorder->rows.	 omitting: columns that are marked as omitted are left out. */
 	void (*put_change)(CdcRecorder *recorder, CdcChange *change, bool omitting);
 
-	/* The key of a row, as it stands in the frame; it has one (cdc_key_is_known()). */
+	/*
+	 * The key of a row, as it stands in the frame; it has one (cdc_key_is_known()).  key_behind: put_change
+	 * writes none of its own into the record, so that in frames it follows behind.
+	 */
 	void (*put_key)(CdcWriter *writer, const CdcRelation *relation, const CdcImage *image);
+	bool key_behind;
 
 	/* The change without its row, and the SQLSTATE (0: none) of what stands in its way. */
 	void (*put_stripped)(CdcRecorder *recorder, CdcChange *change, int sqlstate);
@@ -49,5 +57,6 @@ extern const CdcRecordFormat *cdc_format(const CdcOptions *options);
 
 /* The formats, each in its file. */
 extern const CdcRecordFormat cdc_format_cdc;
+extern const CdcRecordFormat cdc_format_wal2json;
 
 #endif /* CDC_FORMAT_H */

@@ -4,10 +4,9 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_class.h"
-
 #include "cdc_format.h"
 #include "cdc_json.h"
+#include "cdc_members.h"
 
 /* {"op":...,"source":...,"schema":...,"table":...,"commit_lsn":" */
 static CdcHead
@@ -99,104 +98,11 @@ put_start(CdcRecorder *recorder, const CdcHead *head, uint64 seq, uint16 part)
 	cdc_put_padded(writer, transaction->stamp, transaction->stamp_len);
 }
 
-/* What every record ends with. */
-static void
+static inline void
 put_end(CdcWriter *writer, uint64 replaced)
 {
-	replaced += writer->encoding->replaced;
-	if (unlikely(replaced > 0))
-	{
-		cdc_put_literal(writer, ",\"replaced\":");
-		cdc_put_uint64(writer, replaced);
-	}
+	cdc_put_replaced(writer, replaced);
 	cdc_put_byte(writer, '}');
-}
-
-static inline void
-put_column(CdcWriter *writer, const CdcColumn *column, const CdcImage *image, int comma)
-{
-	cdc_put_padded(writer, column->label + comma, column->label_len - comma);
-	if (image->nulls[column->index])
-		cdc_put_literal(writer, "null");
-	else
-		cdc_put_value(writer, image->values[column->index], &column->type);
-}
-
-/* The row as an object, as far as it is known. */
-static void
-put_image(CdcWriter *writer, const CdcRelation *relation, const CdcImage *image, bool logged_only)
-{
-	int comma = 1; /* the first label is written without its comma */
-
-	cdc_put_byte(writer, '{');
-	for (int i = 0; i < relation->ncolumns; i++)
-	{
-		const CdcColumn *column = &relation->columns[i];
-
-		if ((logged_only && !column->logged) || unlikely(column->omitted) ||
-			cdc_is_missing(image, column->index))
-			continue;
-		put_column(writer, column, image, comma);
-		comma = 0;
-	}
-	cdc_put_byte(writer, '}');
-}
-
-static void
-put_key(CdcWriter *writer, const CdcRelation *relation, const CdcImage *image)
-{
-	cdc_put_byte(writer, '{');
-	for (int i = 0; i < relation->nkeys; i++)
-		put_column(writer, relation->keys[i], image, i == 0 ? 1 : 0);
-	cdc_put_byte(writer, '}');
-}
-
-/* Ends a list of names that has been begun with its opening text; false if no name was written. */
-static void
-put_name_in_list(CdcWriter *writer, const CdcColumn *column, const char *opening, bool *any)
-{
-	if (!*any)
-		cdc_put_short(writer, opening, strlen(opening));
-	else
-		cdc_put_byte(writer, ',');
-	/* the label without its comma and colon */
-	cdc_put_short(writer, column->label + 1, column->label_len - 2);
-	*any = true;
-}
-
-/* unchanged, errors, oversized: the columns that are not, or not truly, in the record, and why. */
-static void
-put_exceptions(CdcRecorder *recorder, const CdcRelation *relation, bool omitting)
-{
-	CdcWriter *writer = &recorder->output->writer;
-	const CdcImage *after = &recorder->rows.after;
-	bool unchanged = false;
-	bool errors = false;
-	bool oversized = false;
-
-	for (int i = 0; after->present && after->any_missing && i < relation->ncolumns; i++)
-	{
-		const CdcColumn *column = &relation->columns[i];
-
-		if (!column->omitted && after->missing[column->index])
-			put_name_in_list(writer, column, ",\"unchanged\":[", &unchanged);
-	}
-	if (unchanged)
-		cdc_put_byte(writer, ']');
-	for (int i = 0; recorder->rows.any_failed && i < relation->ncolumns; i++)
-	{
-		if (recorder->rows.failed[relation->columns[i].index])
-			put_name_in_list(writer, &relation->columns[i], ",\"errors\":[", &errors);
-	}
-	if (errors)
-		cdc_put_byte(writer, ']');
-	for (int i = 0; omitting && i < relation->ncolumns; i++)
-	{
-		if (relation->columns[i].omitted)
-			put_name_in_list(writer, &relation->columns[i], ",\"oversized\":[", &oversized);
-	}
-	if (oversized)
-		cdc_put_byte(writer, ']');
 }
 
 static void
@@ -204,38 +110,13 @@ put_change(CdcRecorder *recorder, CdcChange *change, bool omitting)
 {
 	const CdcRelation *relation = change->relation;
 	CdcWriter *writer = &recorder->output->writer;
-	const CdcImage *before = &recorder->rows.before;
-	const CdcImage *after = &recorder->rows.after;
-	CdcFrame *frame = &change->frame;
-	const CdcImage *key_image = change->kind == CDC_DELETE ? before : after;
-	bool has_key = cdc_key_is_known(relation, key_image);
 
 	writer->encoding->replaced = 0;
-	put_start(recorder, &relation->heads[change->kind], frame->seq, 0);
-	frame->key_len = 0;
-	if (has_key)
-	{
-		cdc_put_literal(writer, ",\"key\":");
-		frame->key = cdc_writer_offset(writer);
-		put_key(writer, relation, key_image);
-		frame->key_len = cdc_writer_offset(writer) - frame->key;
-	}
-	if (before->present && !(change->kind == CDC_DELETE && has_key && relation->delete_key))
-	{
-		cdc_put_literal(writer, ",\"before\":");
-		put_image(writer, relation, before, relation->identity != REPLICA_IDENTITY_FULL);
-	}
-	if (after->present)
-	{
-		cdc_put_literal(writer, ",\"after\":");
-		put_image(writer, relation, after, false);
-	}
-	if (unlikely(after->any_missing || recorder->rows.any_failed || omitting))
-		put_exceptions(recorder, relation, omitting);
+	put_start(recorder, &relation->heads[change->kind], change->frame.seq, 0);
+	cdc_put_row_members(recorder, change, omitting);
 	put_end(writer, relation->heads[change->kind].replaced + relation->replaced);
 }
 
-/* In place of a row's members: which error they would have been. */
 static void
 put_stripped(CdcRecorder *recorder, CdcChange *change, int sqlstate)
 {
@@ -244,12 +125,7 @@ put_stripped(CdcRecorder *recorder, CdcChange *change, int sqlstate)
 
 	writer->encoding->replaced = 0;
 	put_start(recorder, head, change->frame.seq, 0);
-	cdc_put_literal(writer, ",\"stripped\":true");
-	if (sqlstate != 0)
-	{
-		cdc_put_literal(writer, ",\"sqlstate\":");
-		cdc_put_string(writer, unpack_sql_state(sqlstate), 5);
-	}
+	cdc_put_stripped_members(writer, sqlstate);
 	put_end(writer, head->replaced);
 }
 
@@ -264,77 +140,16 @@ put_truncate(CdcRecorder *recorder, CdcChange *change)
 	put_end(writer, head->replaced);
 }
 
-/* DDL as the event trigger told it, an outbox record that has no frame around it: JSON as it is. */
-static void
-put_json_message(CdcRecorder *recorder, const CdcMessage *message, uint64 seq, bool omit_content)
-{
-	CdcWriter *writer = &recorder->output->writer;
-	bool is_ddl = message->kind == CDC_MESSAGE_DDL;
-	const CdcHead *head = &recorder->heads[is_ddl ? CDC_HEAD_DDL : CDC_HEAD_OUTBOX];
-
-	writer->encoding->replaced = head->replaced;
-	put_start(recorder, head, seq, 0);
-	if (!is_ddl)
-	{
-		cdc_put_literal(writer, ",\"target\":");
-		cdc_put_string(writer, message->target, strlen(message->target));
-		cdc_put_literal(writer, ",\"key\":");
-		cdc_put_string(writer, message->key, strlen(message->key));
-	}
-	if (omit_content)
-	{
-		cdc_put_literal(writer, ",\"oversized\":[\"");
-		cdc_put_short(writer, is_ddl ? "ddl" : "payload", is_ddl ? 3 : 7);
-		cdc_put_literal(writer, "\"]");
-	}
-	else
-	{
-		cdc_put_literal(writer, ",\"");
-		cdc_put_short(writer, is_ddl ? "ddl" : "payload", is_ddl ? 3 : 7);
-		cdc_put_literal(writer, "\":");
-		cdc_put_json_text(writer, message->content, message->content_len);
-	}
-	put_end(writer, 0);
-}
-
 static void
 put_message(CdcRecorder *recorder, const CdcMessage *message, uint64 seq,
 			CdcMessageOmission omission)
 {
-	CdcWriter *writer = &recorder->output->writer;
+	const CdcHead *head = &recorder->heads[cdc_message_head(message)];
 
-	if (message->kind != CDC_MESSAGE_PLAIN)
-	{
-		put_json_message(recorder, message, seq, omission != CDC_OMIT_NOTHING);
-		return;
-	}
-	writer->encoding->replaced = recorder->heads[CDC_HEAD_MESSAGE].replaced;
-	put_start(recorder, &recorder->heads[CDC_HEAD_MESSAGE], seq, 0);
-	if (recorder->transaction->transactional)
-		cdc_put_literal(writer, ",\"transactional\":true");
-	else
-		cdc_put_literal(writer, ",\"transactional\":false");
-	if (omission != CDC_OMIT_PREFIX_TOO)
-	{
-		cdc_put_literal(writer, ",\"prefix\":");
-		cdc_put_string(writer, message->prefix, strlen(message->prefix));
-	}
-	if (omission == CDC_OMIT_CONTENT)
-		cdc_put_literal(writer, ",\"oversized\":[\"content\"]");
-	else if (omission == CDC_OMIT_PREFIX_TOO)
-		cdc_put_literal(writer, ",\"oversized\":[\"prefix\",\"content\"]");
-	else if (cdc_encoding_is_text(writer->encoding, message->content, message->content_len))
-	{
-		cdc_put_literal(writer, ",\"content\":");
-		cdc_put_string(writer, message->content, message->content_len);
-	}
-	else
-	{
-		cdc_put_literal(writer, ",\"content_base64\":\"");
-		cdc_put_base64(writer, message->content, message->content_len);
-		cdc_put_byte(writer, '"');
-	}
-	put_end(writer, 0);
+	recorder->output->writer.encoding->replaced = 0;
+	put_start(recorder, head, seq, 0);
+	cdc_put_message_members(recorder, message, omission);
+	put_end(&recorder->output->writer, head->replaced);
 }
 
 static void
@@ -364,7 +179,7 @@ const CdcRecordFormat cdc_format_cdc = {
 	.make_label = make_label,
 	.begin_transaction = begin_transaction,
 	.put_change = put_change,
-	.put_key = put_key,
+	.put_key = cdc_put_row_key,
 	.put_stripped = put_stripped,
 	.put_truncate = put_truncate,
 	.put_message = put_message,

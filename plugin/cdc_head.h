@@ -5,10 +5,11 @@
 #ifndef CDC_HEAD_H
 #define CDC_HEAD_H
 
-#include "access/tupdesc.h"
 #include "catalog/pg_attribute.h"
+#include "utils/rel.h"
 
 #include "cdc_options.h"
+#include "cdc_settings.h"
 #include "cdc_writer.h"
 
 typedef struct CdcHead
@@ -35,10 +36,12 @@ typedef struct CdcLabelInput
 {
 	const CdcOptions *options;
 	const char *member;     /* its name in the record */
-	Form_pg_attribute attr; /* the column whose value it is; NULL: it is computed or looked up */
+	Form_pg_attribute attr; /* the column in whose place it is; NULL: there is none */
+	Relation relation;      /* as it is published; of attr */
 	Oid type;
 	int32 typmod;
 	CdcEncoding *encoding;
+	CdcSettings *settings;
 } CdcLabelInput;
 
 #endif /* CDC_HEAD_H */

@@ -46,6 +46,12 @@ extern void cdc_put_date(CdcWriter *writer, int32 days_since_2000);
 extern void cdc_put_time(CdcWriter *writer, int64 microseconds);
 extern void cdc_put_timetz(CdcWriter *writer, int64 microseconds, int32 seconds_west);
 
+/*
+ * The same as output functions print them under DateStyle ISO: 2026-01-31 23:59:59.5+00.  utc: a timestamptz.
+ */
+extern void cdc_put_timestamp_text(CdcWriter *writer, Timestamp value, bool utc);
+extern void cdc_put_time_text(CdcWriter *writer, int64 microseconds);
+
 /* 2026-01-31T23:59:59.123456Z, with quotes: always six digits, as the member ts has it. */
 extern void cdc_put_commit_time(CdcWriter *writer, TimestampTz value);
 

@@ -4,6 +4,7 @@
  *
  * A fraction of a second is written with six digits, or not at all where it is zero.  Years before
  * Christ are written as PostgreSQL does ("0044-03-15 BC"), since its input knows no year zero.
+ * And as PostgreSQL's output functions print them: with a space, and no zeros at a fraction's end.
  */
 #include "postgres.h"
 
@@ -79,8 +80,16 @@ put_day(CdcWriter *writer, char *out, int julian_day, bool *bc)
 	return end;
 }
 
+/* How a fraction of a second is written. */
+typedef enum Fraction
+{
+	FRACTION_ALWAYS,   /* six digits */
+	FRACTION_NOT_ZERO, /* the same, but none where it is zero */
+	FRACTION_TRIMMED,  /* the same without zeros at its end */
+} Fraction;
+
 static inline char *
-put_clock(char *out, int64 microseconds, bool always_fraction)
+put_clock(char *out, int64 microseconds, Fraction style)
 {
 	int fraction = microseconds % USECS_PER_SEC;
 	int seconds = microseconds / USECS_PER_SEC;
@@ -90,8 +99,10 @@ put_clock(char *out, int64 microseconds, bool always_fraction)
 	out = put_two_digits(out, seconds / SECS_PER_MINUTE % MINS_PER_HOUR);
 	*out++ = ':';
 	out = put_two_digits(out, seconds % SECS_PER_MINUTE);
-	if (fraction != 0 || always_fraction)
+	if (fraction != 0 || style == FRACTION_ALWAYS)
 		out = put_fraction(out, fraction);
+	while (style == FRACTION_TRIMMED && fraction != 0 && out[-1] == '0')
+		out--;
 	return out;
 }
 
@@ -102,8 +113,10 @@ put_bc(char *out)
 	return out + 3;
 }
 
+/* between: the character between date and time; zone: what follows the time */
 static inline void
-put_date_and_time(CdcWriter *writer, Timestamp value, bool zulu, bool always_fraction)
+put_date_and_time(CdcWriter *writer, Timestamp value, char between, const char *zone,
+				  Fraction fraction)
 {
 	char *out = cdc_writer_reserve(writer, TIME_MAX_LENGTH);
 	int64 days = value / USECS_PER_DAY;
@@ -117,10 +130,10 @@ put_date_and_time(CdcWriter *writer, Timestamp value, bool zulu, bool always_fra
 	}
 	*out++ = '"';
 	out = put_day(writer, out, (int) days + POSTGRES_EPOCH_JDATE, &bc);
-	*out++ = 'T';
-	out = put_clock(out, time, always_fraction);
-	if (zulu)
-		*out++ = 'Z';
+	*out++ = between;
+	out = put_clock(out, time, fraction);
+	while (*zone)
+		*out++ = *zone++;
 	if (bc)
 		out = put_bc(out);
 	*out++ = '"';
@@ -135,13 +148,22 @@ cdc_put_timestamp(CdcWriter *writer, Timestamp value, bool zulu)
 	else if (unlikely(TIMESTAMP_IS_NOEND(value)))
 		cdc_put_literal(writer, "\"infinity\"");
 	else
-		put_date_and_time(writer, value, zulu, false);
+		put_date_and_time(writer, value, 'T', zulu ? "Z" : "", FRACTION_NOT_ZERO);
+}
+
+void
+cdc_put_timestamp_text(CdcWriter *writer, Timestamp value, bool utc)
+{
+	if (unlikely(TIMESTAMP_NOT_FINITE(value)))
+		cdc_put_timestamp(writer, value, utc);
+	else
+		put_date_and_time(writer, value, ' ', utc ? "+00" : "", FRACTION_TRIMMED);
 }
 
 void
 cdc_put_commit_time(CdcWriter *writer, TimestampTz value)
 {
-	put_date_and_time(writer, value, true, true);
+	put_date_and_time(writer, value, 'T', "Z", FRACTION_ALWAYS);
 }
 
 void
@@ -169,15 +191,27 @@ cdc_put_date(CdcWriter *writer, int32 days_since_2000)
 	writer->cur = out;
 }
 
-void
-cdc_put_time(CdcWriter *writer, int64 microseconds)
+static inline void
+put_time(CdcWriter *writer, int64 microseconds, Fraction fraction)
 {
 	char *out = cdc_writer_reserve(writer, TIME_MAX_LENGTH);
 
 	*out++ = '"';
-	out = put_clock(out, microseconds, false);
+	out = put_clock(out, microseconds, fraction);
 	*out++ = '"';
 	writer->cur = out;
+}
+
+void
+cdc_put_time(CdcWriter *writer, int64 microseconds)
+{
+	put_time(writer, microseconds, FRACTION_NOT_ZERO);
+}
+
+void
+cdc_put_time_text(CdcWriter *writer, int64 microseconds)
+{
+	put_time(writer, microseconds, FRACTION_TRIMMED);
 }
 
 void
@@ -187,7 +221,7 @@ cdc_put_timetz(CdcWriter *writer, int64 microseconds, int32 seconds_west)
 	int32 offset = abs(seconds_west);
 
 	*out++ = '"';
-	out = put_clock(out, microseconds, false);
+	out = put_clock(out, microseconds, FRACTION_NOT_ZERO);
 	*out++ = seconds_west > 0 ? '-' : '+';
 	out = put_two_digits(out, offset / SECS_PER_HOUR);
 	*out++ = ':';

@@ -130,6 +130,15 @@ put_fraction(CdcWriter *writer, const Decimal *decimal)
 	}
 }
 
+bool
+cdc_numeric_is_finite(const void *stored)
+{
+	uint16 header;
+
+	memcpy(&header, VARDATA_ANY(stored), sizeof(header));
+	return (header & SIGN_MASK) != SIGN_SPECIAL;
+}
+
 void
 cdc_put_numeric(CdcWriter *writer, const void *stored, bool quote)
 {

@@ -13,4 +13,7 @@
  */
 extern void cdc_put_numeric(CdcWriter *writer, const void *stored, bool quote);
 
+/* Neither NaN nor infinite? */
+extern bool cdc_numeric_is_finite(const void *stored);
+
 #endif /* CDC_NUMERIC_H */

@@ -11,138 +11,20 @@
 #include "utils/builtins.h"
 #include "utils/varlena.h"
 
+#include "cdc_option_table.h"
 #include "cdc_options.h"
-#include "cdc_protocol.h"
-
-#define MIB (1024 * 1024)
-
-typedef enum OptionType
-{
-	OPTION_BOOL,
-	OPTION_INT,
-	OPTION_ENUM,
-	OPTION_STRING,
-	OPTION_LIST,
-	OPTION_IDENTIFIERS,
-	OPTION_RECORDS,
-} OptionType;
-
-typedef struct Option
-{
-	const char *name;
-	OptionType type;
-	Size field; /* its offset in CdcOptions */
-	int value;  /* default of a bool, int or enum */
-	int min;    /* range of an int */
-	int max;
-	const char *const *choices; /* of an enum, in the order of its C enumeration */
-	const char *doc;
-	bool of_stream; /* decided when the stream starts, so not by a pipeline */
-} Option;
-
-#define FIELD(name) offsetof(CdcOptions, name)
-#define CHOICES(...)                                                                               \
-	(const char *const[])                                                                          \
-	{                                                                                              \
-		__VA_ARGS__, NULL                                                                          \
-	}
-
-/* PostgreSQL allows no string over 1 GiB, and a client must be able to hold a record. */
-#define MAX_RECORD_BYTES (900 * MIB)
-
-static const Option option_table[] = {
-	{"protocol_version", OPTION_INT, FIELD(protocol_version), CDC_PROTOCOL_VERSION,
-	 CDC_PROTOCOL_VERSION, CDC_PROTOCOL_VERSION, NULL, "version of the frames", true},
-	{"format", OPTION_ENUM, FIELD(format), CDC_FORMAT_CDC, 0, 0, CHOICES("cdc"),
-	 "how a record is written"},
-	{"framing", OPTION_ENUM, FIELD(framing), CDC_FRAMING_LINES, 0, 0, CHOICES("lines", "frames"),
-	 "plain records, or binary frames for cdc_client", true},
-	{"batch_bytes", OPTION_INT, FIELD(batch_bytes), -1, 0, 16 * MIB, NULL,
-	 "gather records in one message until so many bytes; 0: one record per message"},
-	{"source", OPTION_STRING, FIELD(source), 0, 1, 255, NULL,
-	 "name of this source (default: the database)"},
-	{"delete", OPTION_ENUM, FIELD(delete_records), CDC_DELETE_FULL, 0, 0, CHOICES("full", "key"),
-	 "deletes with the old row, or with its key only"},
-	{"numeric", OPTION_ENUM, FIELD(numeric), CDC_NUMERIC_STRING, 0, 0, CHOICES("string", "number"),
-	 "numeric as an exact string, or as a bare number"},
-	{"bigint", OPTION_ENUM, FIELD(bigint), CDC_BIGINT_NUMBER, 0, 0, CHOICES("number", "string"),
-	 "int8 as a number, or as a string for readers that round at 2^53"},
-	{"binary", OPTION_ENUM, FIELD(binary), CDC_BINARY_HEX, 0, 0, CHOICES("hex", "base64"),
-	 "bytea as \\x hex, or as base64"},
-	{"generated_columns", OPTION_ENUM, FIELD(generated_columns), CDC_GENERATED_ALL, 0, 0,
-	 CHOICES("all", "stored", "none"), "which generated columns are in records"},
-	{"origin", OPTION_ENUM, FIELD(origin), CDC_ORIGIN_ANY, 0, 0, CHOICES("any", "none"),
-	 "all changes, or only those that were not replicated from elsewhere"},
-	{"transaction_records", OPTION_BOOL, FIELD(transaction_records), false, 0, 0, NULL,
-	 "records for begin and commit, too"},
-	{"messages", OPTION_BOOL, FIELD(messages), true, 0, 0, NULL,
-	 "records for logical messages (pg_logical_emit_message), too"},
-	{"message_prefixes", OPTION_LIST, FIELD(message_prefixes), 0, 0, 0, NULL,
-	 "only messages of these prefixes; prefix* matches what begins with it"},
-	{"ddl", OPTION_ENUM, FIELD(ddl), CDC_DDL_AUTO, 0, 0, CHOICES("auto", "on", "off"),
-	 "records for DDL, where cdc.enable_ddl() was called; auto: not with a pipeline"},
-	{"max_record_bytes", OPTION_INT, FIELD(max_record_bytes), 64 * MIB, MIB, MAX_RECORD_BYTES, NULL,
-	 "a longer record leaves out its largest columns and names them"},
-	{"publication_names", OPTION_IDENTIFIERS, FIELD(publication_names), 0, 0, 0, NULL,
-	 "select what these publications publish (default: everything)"},
-	{"pipeline", OPTION_STRING, FIELD(pipeline), 0, 1, NAMEDATALEN - 1, NULL,
-	 "follow the rules of this pipeline (cdc.create_pipeline())", true},
-	{"on_expression_error", OPTION_ENUM, FIELD(on_expression_error), CDC_EXPRESSION_ERROR_STOP, 0,
-	 0, CHOICES("stop", "null"),
-	 "a rule's expression that fails is an ERROR, or null and named in the record"},
-	{"privileges", OPTION_ENUM, FIELD(privileges), CDC_PRIVILEGES_IGNORE, 0, 0,
-	 CHOICES("ignore", "enforce"),
-	 "all that is selected, or only what the streaming role may SELECT"},
-	{"strip_records", OPTION_RECORDS, FIELD(strip_records), 0, 0, 0, NULL,
-	 "these records, which rules cannot transform, are sent without their rows", true},
-};
-
-static void
-option_allowed(const Option *option, StringInfo text)
-{
-	switch (option->type)
-	{
-		case OPTION_BOOL:
-			appendStringInfoString(text, "on or off");
-			break;
-		case OPTION_INT:
-			if (option->min == option->max)
-				appendStringInfo(text, "%d", option->min);
-			else
-				appendStringInfo(text, "a whole number from %d to %d", option->min, option->max);
-			break;
-		case OPTION_ENUM:
-			for (int i = 0; option->choices[i]; i++)
-				appendStringInfo(text, "%s%s", i > 0 ? " or " : "", option->choices[i]);
-			break;
-		case OPTION_STRING:
-			appendStringInfo(text, "a name of 1 to %d bytes", option->max);
-			break;
-		case OPTION_LIST:
-			appendStringInfoString(text, "a comma-separated list of prefixes, none of them empty");
-			break;
-		case OPTION_IDENTIFIERS:
-			appendStringInfoString(text,
-								   "a comma-separated list of names, in double quotes where they "
-								   "are not lower case");
-			break;
-		case OPTION_RECORDS:
-			appendStringInfoString(text, "a comma-separated list of commit_lsn:seq, such as "
-										 "0/16E2A10:3");
-			break;
-	}
-}
+#include "cdc_selector.h"
 
 /* value is NULL where none was given. */
-static void bad_value(const Option *option, const char *value) __attribute__((noreturn));
+static void bad_value(const CdcOption *option, const char *value) __attribute__((noreturn));
 
 static void
-bad_value(const Option *option, const char *value)
+bad_value(const CdcOption *option, const char *value)
 {
 	StringInfoData allowed;
 
 	initStringInfo(&allowed);
-	option_allowed(option, &allowed);
+	cdc_option_allowed(option, &allowed);
 	if (value == NULL)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("option \"%s\" needs a value", option->name),
@@ -153,7 +35,7 @@ bad_value(const Option *option, const char *value)
 }
 
 static int
-parse_int(const Option *option, const char *value)
+parse_int(const CdcOption *option, const char *value)
 {
 	char *end;
 	long number;
@@ -167,7 +49,7 @@ parse_int(const Option *option, const char *value)
 }
 
 static int
-parse_enum(const Option *option, const char *value)
+parse_enum(const CdcOption *option, const char *value)
 {
 	int i;
 
@@ -180,7 +62,7 @@ parse_enum(const Option *option, const char *value)
 }
 
 static List *
-parse_list(const Option *option, const char *value)
+parse_list(const CdcOption *option, const char *value)
 {
 	char *copy = pstrdup(value);
 	List *items = NIL;
@@ -206,7 +88,7 @@ parse_list(const Option *option, const char *value)
 
 /* As everywhere in SQL: names fold to lower case unless they are quoted. */
 static List *
-parse_identifiers(const Option *option, const char *value)
+parse_identifiers(const CdcOption *option, const char *value)
 {
 	List *names;
 	ListCell *cell;
@@ -222,7 +104,7 @@ parse_identifiers(const Option *option, const char *value)
 }
 
 static List *
-parse_records(const Option *option, const char *value)
+parse_records(const CdcOption *option, const char *value)
 {
 	List *records = NIL;
 	ListCell *cell;
@@ -251,107 +133,231 @@ parse_records(const Option *option, const char *value)
 	return records;
 }
 
+/* Lists as wal2json has them, and what is refused. */
 static void
-set_option(CdcOptions *options, const Option *option, const char *value)
+set_selector(void *field, const CdcOption *option, const char *value)
+{
+	bool good = false;
+	bool wanted;
+
+	switch (option->type)
+	{
+		case CDC_OPTION_WORDS:
+			good = cdc_selector_parse_words(value, field);
+			break;
+		case CDC_OPTION_TABLES:
+			good = cdc_selector_parse_tables(value, field) &&
+				   (option->min == 0 || *(List **) field != NIL);
+			break;
+		case CDC_OPTION_OIDS:
+			good = cdc_selector_parse_oids(value, field);
+			break;
+		case CDC_OPTION_ACTIONS:
+			good = cdc_selector_parse_actions(value, field);
+			break;
+		case CDC_OPTION_REFUSED:
+			good = parse_bool(value, &wanted) && !wanted;
+			break;
+		default:
+			elog(ERROR, "unexpected type of option \"%s\"", option->name);
+	}
+	if (!good)
+		bad_value(option, value);
+}
+
+static void
+set_option(CdcOptions *options, const CdcOption *option, const char *value)
 {
 	void *field = (char *) options + option->field;
 
 	switch (option->type)
 	{
-		case OPTION_BOOL:
+		case CDC_OPTION_BOOL:
 			/* as everywhere in PostgreSQL, a boolean's name alone turns it on */
 			if (value == NULL)
 				*(bool *) field = true;
 			else if (!parse_bool(value, (bool *) field))
 				bad_value(option, value);
 			return;
-		case OPTION_INT:
+		case CDC_OPTION_INT:
 			*(int *) field = parse_int(option, value);
 			return;
-		case OPTION_ENUM:
+		case CDC_OPTION_ENUM:
 			*(int *) field = parse_enum(option, value);
 			return;
-		case OPTION_STRING:
+		case CDC_OPTION_STRING:
 			if (*value == '\0' || strlen(value) > option->max)
 				bad_value(option, value);
 			*(char **) field = pstrdup(value);
 			return;
-		case OPTION_LIST:
+		case CDC_OPTION_LIST:
 			*(List **) field = parse_list(option, value);
 			return;
-		case OPTION_IDENTIFIERS:
+		case CDC_OPTION_IDENTIFIERS:
 			*(List **) field = parse_identifiers(option, value);
 			return;
-		case OPTION_RECORDS:
+		case CDC_OPTION_RECORDS:
 			*(List **) field = parse_records(option, value);
+			return;
+		default:
+			set_selector(field, option, value ? value : "");
 			return;
 	}
 }
 
-static const Option *
+/* Only a boolean and what wal2json takes to be the default then. */
+static bool
+may_lack_value(const CdcOption *option)
+{
+	switch (option->type)
+	{
+		case CDC_OPTION_BOOL:
+		case CDC_OPTION_REFUSED:
+		case CDC_OPTION_WORDS:
+		case CDC_OPTION_OIDS:
+			return true;
+		case CDC_OPTION_TABLES:
+			return option->min == 0;
+		default:
+			return false;
+	}
+}
+
+static const CdcOption *
 find_option(const char *name)
 {
+	const CdcOption *option = cdc_option_find(name);
 	StringInfoData known;
 
-	for (int i = 0; i < lengthof(option_table); i++)
-	{
-		if (strcmp(option_table[i].name, name) == 0)
-			return &option_table[i];
-	}
+	if (option)
+		return option;
 	initStringInfo(&known);
-	for (int i = 0; i < lengthof(option_table); i++)
-		appendStringInfo(&known, "%s%s", i > 0 ? ", " : "", option_table[i].name);
+	for (int i = 0; i < cdc_option_count; i++)
+		appendStringInfo(&known, "%s%s", i > 0 ? ", " : "", cdc_option_table[i].name);
 	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			errmsg("unknown option \"%s\" of output plugin cdc_decoder", name),
 			errhint("Known options: %s.", known.data));
 }
 
-/* Each option once. */
-static void
-set_options(CdcOptions *options, List *elements, bool of_pipeline)
+static inline bool
+is_of_format(const CdcOption *option, int format)
 {
-	bool given[lengthof(option_table)] = {false};
+	return option->formats == CDC_OF_ALL || (option->formats & CDC_OF(format)) != 0;
+}
+
+static void refuse_format(const CdcOption *option, int format) __attribute__((noreturn));
+
+static void
+refuse_format(const CdcOption *option, int format)
+{
+	StringInfoData formats;
+
+	initStringInfo(&formats);
+	for (int i = 0; i < CDC_NUM_FORMATS; i++)
+	{
+		if (is_of_format(option, i))
+			appendStringInfo(&formats, "%sformat=%s", formats.len > 0 ? " or " : "",
+							 cdc_format_names[i]);
+	}
+	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			errmsg("option \"%s\" is for %s, and the format here is %s", option->name, formats.data,
+				   cdc_format_names[format]),
+			errhint("Leave it out, or give %s.", formats.data));
+}
+
+/*
+ * The format that a list of options asks for, else the one given.  It is looked at before the others, since
+ * it decides which there are.
+ */
+static int
+find_format(List *elements, int format)
+{
 	ListCell *cell;
 
 	foreach (cell, elements)
 	{
 		DefElem *element = lfirst(cell);
-		const Option *option = find_option(element->defname);
+
+		if (strcmp(element->defname, "format") != 0 || element->arg == NULL)
+			continue;
+		for (int i = 0; i < CDC_NUM_FORMATS; i++)
+		{
+			if (strcmp(cdc_format_names[i], strVal(element->arg)) == 0)
+				return i;
+		}
+	}
+	return format;
+}
+
+/*
+ * Each option once.  format is that of the stream.  A pipeline may serve streams of several formats: its options
+ * are for its own, and for another those that are not of it have no effect.
+ */
+static void
+set_options(CdcOptions *options, List *elements, bool of_pipeline, int format)
+{
+	bool *given = palloc0(sizeof(bool) * cdc_option_count);
+	int own_format = of_pipeline ? find_format(elements, CDC_FORMAT_CDC) : format;
+	ListCell *cell;
+
+	foreach (cell, elements)
+	{
+		DefElem *element = lfirst(cell);
+		const CdcOption *option = find_option(element->defname);
 		const char *value = element->arg ? strVal(element->arg) : NULL;
+		bool *seen = &given[option - cdc_option_table];
 
 		if (of_pipeline && option->of_stream)
 			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("option \"%s\" cannot be an option of a pipeline", option->name),
 					errhint("It belongs to the connection: give it where the stream is started."));
-		if (given[option - option_table])
+		if (*seen)
 			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("option \"%s\" is given twice", option->name),
 					errhint("Give each option of the output plugin once."));
-		given[option - option_table] = true;
-		if (value == NULL && option->type != OPTION_BOOL)
+		*seen = true;
+		if (value == NULL && !may_lack_value(option))
 			bad_value(option, NULL);
-		set_option(options, option, value);
+		if (!is_of_format(option, own_format))
+			refuse_format(option, own_format);
+		if (is_of_format(option, format))
+			set_option(options, option, value);
+	}
+	pfree(given);
+}
+
+static void
+set_defaults(CdcOptions *options)
+{
+	memset(options, 0, sizeof(*options));
+	for (int i = 0; i < cdc_option_count; i++)
+	{
+		const CdcOption *option = &cdc_option_table[i];
+		void *field = (char *) options + option->field;
+
+		if (option->type == CDC_OPTION_BOOL)
+			*(bool *) field = option->value != 0;
+		else if (option->type == CDC_OPTION_INT || option->type == CDC_OPTION_ENUM ||
+				 option->type == CDC_OPTION_ACTIONS)
+			*(int *) field = option->value;
 	}
 }
 
 void
 cdc_options_read(CdcOptions *options, List *pipeline, List *elements)
 {
-	memset(options, 0, sizeof(*options));
-	for (int i = 0; i < lengthof(option_table); i++)
-	{
-		const Option *option = &option_table[i];
-		void *field = (char *) options + option->field;
+	int format = find_format(elements, find_format(pipeline, CDC_FORMAT_CDC));
 
-		if (option->type == OPTION_BOOL)
-			*(bool *) field = option->value != 0;
-		else if (option->type == OPTION_INT || option->type == OPTION_ENUM)
-			*(int *) field = option->value;
-	}
-	set_options(options, pipeline, true);
-	set_options(options, elements, false);
+	set_defaults(options);
+	set_options(options, pipeline, true, format);
+	set_options(options, elements, false, format);
 	if (options->batch_bytes < 0)
 		options->batch_bytes = options->framing == CDC_FRAMING_FRAMES ? 64 * 1024 : 0;
+	if (options->format == CDC_FORMAT_WAL2JSON)
+	{
+		options->transaction_records = options->include_transaction;
+		options->empty_transactions = options->include_empty_transaction;
+	}
 }
 
 bool
@@ -359,7 +365,7 @@ cdc_options_want_message(const CdcOptions *options, const char *prefix)
 {
 	ListCell *cell;
 
-	if (!options->messages)
+	if (!options->messages || !cdc_selector_wants_message(options, prefix))
 		return false;
 	foreach (cell, options->message_prefixes)
 	{

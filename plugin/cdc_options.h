@@ -12,6 +12,8 @@
 typedef enum CdcFormat
 {
 	CDC_FORMAT_CDC,
+	CDC_FORMAT_WAL2JSON,
+	CDC_NUM_FORMATS,
 } CdcFormat;
 
 typedef enum CdcFraming
@@ -107,6 +109,37 @@ typedef struct CdcOptions
 	int privileges;
 	int ddl;
 	List *strip_records; /* of CdcRecordName *: sent without what is in their rows */
+
+	/* of format=wal2json, by its names */
+	int format_version;
+	bool include_xids;
+	bool include_timestamp;
+	bool include_origin;
+	bool include_lsn;
+	bool include_schemas;
+	bool include_types;
+	bool include_type_oids;
+	bool include_typmod; /* of no effect, as in its version 2 */
+	bool include_domain_data_type;
+	bool include_column_positions;
+	bool include_not_null;
+	bool include_default;
+	bool include_pk;
+	bool include_transaction;
+	bool include_empty_transaction;
+	bool numeric_data_types_as_string;
+	bool partition_root;
+	bool pretty_print;    /* false */
+	bool write_in_chunks; /* of no effect */
+	int actions;          /* 1 << CdcChangeKind */
+	List *filter_tables;  /* of CdcTableName * (cdc_selector.c) */
+	List *add_tables;     /* NIL: all */
+	List *filter_msg_prefixes;
+	List *add_msg_prefixes; /* NIL: all */
+	List *filter_origins;   /* OIDs */
+
+	bool
+		empty_transactions; /* begin and commit are told where nothing of the transaction is, too */
 } CdcOptions;
 
 /*

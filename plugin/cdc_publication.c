@@ -78,6 +78,12 @@ cdc_publications_set_names(CdcPublications *publications, List *names)
 	MemoryContextSwitchTo(caller);
 }
 
+bool
+cdc_publications_select_all(const CdcPublications *publications)
+{
+	return publications->names == NIL;
+}
+
 void
 cdc_publications_invalidate(CdcPublications *publications)
 {

@@ -38,6 +38,9 @@ extern CdcPublications *cdc_publications_create(MemoryContext parent);
  */
 extern void cdc_publications_set_names(CdcPublications *publications, List *names);
 
+/* Are all relations selected? */
+extern bool cdc_publications_select_all(const CdcPublications *publications);
+
 /* The catalogs changed: read them again at the next use.  Safe to call at any time. */
 extern void cdc_publications_invalidate(CdcPublications *publications);
 

@@ -155,6 +155,8 @@ put_shorter_change(CdcRecorder *recorder, CdcChange *change)
 		if (!cdc_writer_overflowed(writer))
 			break;
 	}
+	for (int i = 0; i < relation->nkeys; i++)
+		change->key_omitted |= relation->keys[i]->omitted;
 	for (int i = 0; i < relation->ncolumns; i++)
 		relation->columns[i].omitted = false;
 	MemoryContextSwitchTo(caller);
@@ -180,7 +182,25 @@ keys_are_identical(const CdcRelation *relation, const CdcImage *before, const Cd
 	return true;
 }
 
-/* Behind an update's payload, where keys can be pointed to: the key that it had before. */
+/* Behind the payload, where keys can be pointed to: the key, if the format has no place for it in a record. */
+static void
+put_key_behind(CdcRecorder *recorder, CdcChange *change)
+{
+	CdcWriter *writer = &recorder->output->writer;
+	CdcFrame *frame = &change->frame;
+	const CdcImage *image =
+		change->kind == CDC_DELETE ? &recorder->rows.before : &recorder->rows.after;
+
+	if (change->key_omitted || !cdc_key_is_known(change->relation, image))
+		return;
+	/* not part of the record, so not bounded by it: index entries are small */
+	cdc_writer_start_record(writer, MaxAllocSize);
+	frame->key = cdc_writer_offset(writer);
+	recorder->format->put_key(writer, change->relation, image);
+	frame->key_len = cdc_writer_offset(writer) - frame->key;
+}
+
+/* Behind an update's payload: the key that it had before. */
 static void
 put_old_key(CdcRecorder *recorder, CdcChange *change)
 {
@@ -223,6 +243,8 @@ cdc_record_change(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relati
 	if (unlikely(cdc_writer_overflowed(&output->writer)))
 		put_shorter_change(recorder, &change);
 	cdc_output_end_payload(output, &change.frame);
+	if (recorder->format->key_behind && cdc_output_has_frames(output))
+		put_key_behind(recorder, &change);
 	if (kind == CDC_UPDATE && recorder->rows.before.present && cdc_output_has_frames(output))
 		put_old_key(recorder, &change);
 	cdc_output_end_record(output, &change.frame);

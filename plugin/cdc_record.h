@@ -19,7 +19,8 @@ typedef struct CdcChange
 {
 	CdcChangeKind kind;
 	CdcRelation *relation;
-	CdcFrame frame; /* the writer of the record fills in where its key is */
+	CdcFrame frame;   /* the writer of the record fills in where its key is */
+	bool key_omitted; /* the record was too long with a column of it */
 } CdcChange;
 
 /* What of a message is left out because the record would be too long. */
@@ -46,7 +47,8 @@ typedef struct CdcRecorder
 	const CdcOptions *options;
 	CdcOutput *output;
 	const CdcTransaction *transaction;
-	CdcRows rows; /* those of the change at hand */
+	CdcRows rows;          /* those of the change at hand */
+	XLogRecPtr change_lsn; /* where it lies in WAL, or the message; its caller sets it */
 
 	const struct CdcRecordFormat *format;
 	CdcHead heads[CDC_NUM_HEADS]; /* the starts of records that belong to no relation */

@@ -25,11 +25,16 @@
 typedef struct CdcColumn
 {
 	const char *member; /* its name, in UTF-8 */
-	char *label;        /* the text before its value, as the format has it: ,"name": */
+	char *name;         /* the same as a JSON string, padded (cdc_writer.h) */
+	int name_len;
+	char *label; /* the text before its value, as the format has it: ,"name":  padded */
 	int label_len;
+	char *tail; /* the text behind its value, padded; NULL: the format has none */
+	int tail_len;
 	int index; /* of its value in a row of the relation (not of the ancestor it is published as) */
 	bool
 		logged; /* in the old row under DEFAULT and USING INDEX: made from the identity's columns */
+	bool primary; /* part of the primary key */
 	bool omitted; /* left out of the record being written, for its size */
 	CdcType type;
 	CdcExpression *expression; /* NULL: the column's own value */
@@ -53,6 +58,7 @@ typedef struct CdcRelation
 	bool delete_key;                      /* deletes are reduced to the key */
 	CdcExpression *filters[CDC_TRUNCATE]; /* rows of which it is not true are not; NULL: all are */
 	char identity;                        /* pg_class.relreplident */
+	bool has_identity; /* members tell which row it was; under FULL, if there is a primary key */
 	int natts;
 	int nvalues; /* natts, and one for each expression and member looked up */
 	int nvarlenas;

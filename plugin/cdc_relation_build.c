@@ -25,6 +25,7 @@
 #include "cdc_generated.h"
 #include "cdc_relation_build.h"
 #include "cdc_rule.h"
+#include "cdc_selector.h"
 
 /* A relation on the way to a CdcRelation. */
 typedef struct Build
@@ -34,7 +35,7 @@ typedef struct Build
 	Relation relation;
 	Relation published; /* itself, or the ancestor that it is published as */
 	AttrMap *map;       /* attnums of relation by attnum - 1 of published; NULL: the same */
-	const CdcSelection *selection;
+	CdcSelection *selection;
 	List *rules;       /* those that hold for it */
 	Bitmapset *logged; /* attnum - 1 of the identity's columns; of the primary key's under FULL */
 	CdcTypeBuilder types;
@@ -208,19 +209,27 @@ add_column(Build *build, const char *member)
 	return column;
 }
 
-/* How the member's value is written; attr is the column whose value it is, or NULL. */
+/* How the member's value is written; attr is the column in whose place it is, or NULL. */
 static void
 finish_column(Build *build, CdcColumn *column, const char *member, Form_pg_attribute attr, Oid type,
 			  int32 typmod)
 {
+	CdcEncoding *encoding = build->types.encoding;
 	CdcLabelInput input = {.options = build->builder->options,
 						   .member = member,
 						   .attr = attr,
+						   .relation = build->published,
 						   .type = type,
 						   .typmod = typmod,
-						   .encoding = build->types.encoding};
+						   .encoding = encoding,
+						   .settings = build->types.settings};
+	uint64 replaced = encoding->replaced;
 
+	column->name = cdc_make_name(member, encoding, &column->name_len);
+	encoding->replaced = replaced; /* counted in the label */
 	column->label = build->format->make_label(&input, &column->label_len);
+	if (build->format->make_tail)
+		column->tail = build->format->make_tail(&input, &column->tail_len);
 	cdc_type_build(&column->type, type, typmod, &build->types);
 }
 
@@ -234,8 +243,10 @@ set_expression(Build *build, CdcColumn *column, CdcExpression *expression)
 	build->built->is_computed = true;
 }
 
+/* attr: the column that the member replaces, or NULL. */
 static void
-set_rule(Build *build, CdcColumn *column, const char *member, const CdcRule *rule)
+set_rule(Build *build, CdcColumn *column, const char *member, const CdcRule *rule,
+		 Form_pg_attribute attr)
 {
 	RuleContext argument = {build, rule};
 	ErrorContextCallback context = {error_context_stack, rule_error_context, &argument};
@@ -245,7 +256,7 @@ set_rule(Build *build, CdcColumn *column, const char *member, const CdcRule *rul
 	cdc_settings_pin(build->types.settings);
 	node = cdc_rule_parse(build->published, rule->definition);
 	set_expression(build, column, cdc_expression_build(build->published, node, build->map));
-	finish_column(build, column, member, NULL, exprType(node), exprTypmod(node));
+	finish_column(build, column, member, attr, exprType(node), exprTypmod(node));
 	column->must_not_fail =
 		build->builder->options->on_expression_error == CDC_EXPRESSION_ERROR_STOP;
 	error_context_stack = context.previous;
@@ -265,7 +276,7 @@ build_column(Build *build, Form_pg_attribute attr)
 
 	if (replace)
 	{
-		set_rule(build, column, member, replace);
+		set_rule(build, column, member, replace, attr);
 		return;
 	}
 	generated = cdc_generated_build(build->relation,
@@ -430,7 +441,7 @@ build_columns(Build *build, CdcColumn **by_attnum)
 		const CdcRule *rule = lfirst(cell);
 
 		if (rule->kind == CDC_RULE_COLUMN && !names_column(build, rule->member))
-			set_rule(build, add_column(build, rule->member), rule->member, rule);
+			set_rule(build, add_column(build, rule->member), rule->member, rule, NULL);
 		else if (rule->kind == CDC_RULE_LOOKUP)
 			set_lookup(build, add_column(build, rule->member), rule);
 	}
@@ -490,6 +501,30 @@ build_key(Build *build, CdcColumn **by_attnum)
 		}
 		built->keys[built->nkeys++] = column;
 	}
+}
+
+/* As the server of this version has the primary key, to which one that is deferrable may not count. */
+static void
+mark_primary_key(Build *build, CdcColumn **by_attnum)
+{
+	HeapTuple tuple;
+	Form_pg_index index;
+
+	list_free(RelationGetIndexList(build->published)); /* fills in rd_pkindex */
+	if (!OidIsValid(build->published->rd_pkindex))
+		return;
+	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(build->published->rd_pkindex));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for index %u", build->published->rd_pkindex);
+	index = (Form_pg_index) GETSTRUCT(tuple);
+	for (int i = 0; i < index->indnkeyatts; i++)
+	{
+		CdcColumn *column = by_attnum[index->indkey.values[i] - 1];
+
+		if (column)
+			column->primary = true;
+	}
+	ReleaseSysCache(tuple);
 }
 
 static void
@@ -557,6 +592,7 @@ build_records(Build *build)
 
 	build->format = cdc_format(options);
 	build->types.dialect = build->format->build_type;
+	build->types.format_options = options;
 	build->types.encoding = build->builder->encoding;
 	build->types.settings = build->builder->settings;
 	build->types.options.numeric_as_number = options->numeric == CDC_NUMERIC_NUMBER;
@@ -573,6 +609,8 @@ build_records(Build *build)
 	build_columns(build, by_attnum);
 	build->built->replaced = build->types.encoding->replaced;
 	build_key(build, by_attnum);
+	mark_primary_key(build, by_attnum);
+	build->built->has_identity = build->logged != NULL;
 	build_filters(build);
 	build_heads(build);
 	pfree(by_attnum);
@@ -599,6 +637,8 @@ build_published(Build *build)
 		build->map = cdc_attrmap_by_name(RelationGetDescr(build->relation),
 										 RelationGetDescr(build->published));
 	}
+	cdc_selector_apply(build->builder->options, build->published, build->selection);
+	memcpy(build->built->selected, build->selection->kinds, sizeof(build->built->selected));
 	if (may_read_any(build))
 		build_records(build);
 	else
@@ -639,6 +679,9 @@ cdc_relation_build(CdcRelation *built, Relation relation, CdcRelationBuilder *bu
 		builder->related = list_concat_unique_oid(
 			builder->related, get_partition_ancestors(RelationGetRelid(relation)));
 	cdc_publications_select(builder->publications, relation, &selection);
+	if (builder->options->partition_root && relation->rd_rel->relispartition &&
+		cdc_publications_select_all(builder->publications))
+		selection.publish_as = llast_oid(get_partition_ancestors(RelationGetRelid(relation)));
 	/* where an ancestor stands for a partition, the partition's own truncation is not told */
 	if (selection.publish_as != RelationGetRelid(relation))
 		selection.kinds[CDC_TRUNCATE] = false;

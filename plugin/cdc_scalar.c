@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
 #include "utils/timestamp.h"
@@ -187,7 +188,7 @@ put_interval(CdcWriter *writer, Datum value, const CdcType *type)
 {
 	char text[MAXDATELEN + 1];
 
-	cdc_interval_to_iso_8601(DatumGetIntervalP(value), text);
+	cdc_interval_to_text(DatumGetIntervalP(value), INTSTYLE_ISO_8601, text);
 	cdc_put_string(writer, text, strlen(text));
 }
 

@@ -26,6 +26,14 @@ cdc_settings_pin(CdcSettings *settings)
 		cdc_settings_save(settings);
 }
 
+/*
+ * Until the matching end (or the end of the (sub)transaction, after an ERROR): what depends on search_path
+ * and IntervalStyle is printed as in a session that has PostgreSQL's defaults, with only schema public
+ * in the path; the rest as pinned.  For formats whose readers know such text.
+ */
+extern int cdc_settings_begin_defaults(CdcSettings *settings);
+extern void cdc_settings_end_defaults(int nest_level);
+
 /* At the transaction's end.  After an ERROR the server restores the settings by itself. */
 extern void cdc_settings_unpin(CdcSettings *settings);
 

@@ -87,8 +87,8 @@ call_function(void *arg)
 	put_by_function(call->writer, call->value, call->type);
 }
 
-static void
-put_output(CdcWriter *writer, Datum value, const CdcType *type)
+void
+cdc_put_output(CdcWriter *writer, Datum value, const CdcType *type)
 {
 	cdc_settings_pin(type->settings);
 	if (likely(type->length != -1 || toast_raw_datum_size(value) <= HUGE_VALUE))
@@ -111,7 +111,7 @@ put_enum(CdcWriter *writer, Datum value, const CdcType *type)
 {
 	/* a label of an uncommitted ALTER TYPE may not have been there when the labels were read */
 	if (!cdc_put_enum(writer, type->labels, DatumGetObjectId(value)))
-		put_output(writer, value, type);
+		cdc_put_output(writer, value, type);
 }
 
 typedef struct ArrayWalk
@@ -225,23 +225,37 @@ safe_cast_to_json(Oid type_oid)
 	return safe ? function : InvalidOid;
 }
 
-char *
-cdc_make_label(const char *name, CdcEncoding *encoding, int *len)
+/* before "name" after, padded. */
+static char *
+make_padded(const char *before, const char *name, const char *after, CdcEncoding *encoding,
+			int *len)
 {
 	StringInfoData text;
 	CdcWriter writer = {.encoding = encoding};
-	char *label;
+	char *padded;
 
 	initStringInfo(&text);
 	cdc_writer_attach(&writer, &text);
-	cdc_put_byte(&writer, ',');
+	cdc_put_short(&writer, before, strlen(before));
 	cdc_put_string(&writer, name, strlen(name));
-	cdc_put_byte(&writer, ':');
+	cdc_put_short(&writer, after, strlen(after));
 	cdc_writer_detach(&writer);
 	*len = text.len;
-	label = cdc_pad(text.data, text.len);
+	padded = cdc_pad(text.data, text.len);
 	pfree(text.data);
-	return label;
+	return padded;
+}
+
+char *
+cdc_make_name(const char *name, CdcEncoding *encoding, int *len)
+{
+	return make_padded("", name, "", encoding, len);
+}
+
+char *
+cdc_make_label(const char *name, CdcEncoding *encoding, int *len)
+{
+	return make_padded(",", name, ":", encoding, len);
 }
 
 static void
@@ -282,18 +296,11 @@ build_row(CdcType *type, Oid type_oid, CdcTypeBuilder *builder)
 }
 
 void
-cdc_type_build_as_text(CdcType *type, Oid type_oid)
+cdc_type_build_output(CdcType *type, Oid type_oid)
 {
-	Oid function = safe_cast_to_json(type_oid);
+	Oid function;
 	bool is_varlena;
 
-	if (OidIsValid(function))
-	{
-		type->write = put_output;
-		type->cast_to_json = true;
-		fmgr_info(function, &type->function);
-		return;
-	}
 	getTypeOutputInfo(type_oid, &function, &is_varlena);
 	fmgr_info(function, &type->function);
 	/* text, varchar, bpchar, citext, ...: whatever is printed by these is stored as its text */
@@ -301,11 +308,26 @@ cdc_type_build_as_text(CdcType *type, Oid type_oid)
 		type->function.fn_addr == bpcharout)
 		type->write = cdc_put_text;
 	else
-		type->write = put_output;
+		type->write = cdc_put_output;
 }
 
-static void
-build_enum(CdcType *type, Oid type_oid, CdcTypeBuilder *builder)
+void
+cdc_type_build_as_text(CdcType *type, Oid type_oid)
+{
+	Oid function = safe_cast_to_json(type_oid);
+
+	if (!OidIsValid(function))
+	{
+		cdc_type_build_output(type, type_oid);
+		return;
+	}
+	type->write = cdc_put_output;
+	type->cast_to_json = true;
+	fmgr_info(function, &type->function);
+}
+
+void
+cdc_type_build_enum(CdcType *type, Oid type_oid, CdcTypeBuilder *builder)
 {
 	cdc_type_build_as_text(type, type_oid);
 	type->labels = cdc_enum_build(type_oid, builder->encoding);
@@ -333,12 +355,12 @@ cdc_type_build(CdcType *type, Oid type_oid, int32 typmod, CdcTypeBuilder *builde
 {
 	Oid element;
 
-	type_oid = getBaseTypeAndTypmod(type_oid, &typmod); /* a domain is written as its base type */
 	memset(type, 0, sizeof(*type));
 	type->settings = builder->settings;
 	get_typlenbyvalalign(type_oid, &type->length, &type->by_value, &type->align);
 	if (builder->dialect && builder->dialect(type, type_oid, typmod, builder))
 		return;
+	type_oid = getBaseTypeAndTypmod(type_oid, &typmod); /* a domain is written as its base type */
 	type->write = cdc_scalar_writer(type_oid, &builder->options);
 	if (type->write != NULL)
 		return;
@@ -355,7 +377,7 @@ cdc_type_build(CdcType *type, Oid type_oid, int32 typmod, CdcTypeBuilder *builde
 	else if (get_typtype(type_oid) == TYPTYPE_COMPOSITE)
 		build_row(type, type_oid, builder);
 	else if (get_typtype(type_oid) == TYPTYPE_ENUM)
-		build_enum(type, type_oid, builder);
+		cdc_type_build_enum(type, type_oid, builder);
 	else
 		cdc_type_build_as_text(type, type_oid);
 }

@@ -54,6 +54,7 @@ typedef struct CdcTypeBuilder
 	CdcValueOptions options;
 	/* of a format that writes some types in another way: true if it has built the type; NULL: none */
 	bool (*dialect)(CdcType *type, Oid type_oid, int32 typmod, struct CdcTypeBuilder *builder);
+	const struct CdcOptions *format_options; /* for the dialect */
 	CdcEncoding *encoding;
 	CdcSettings *settings; /* must outlive the types */
 	List *rows;            /* of CdcRowType *: those built so far */
@@ -69,6 +70,16 @@ extern void cdc_type_build(CdcType *type, Oid type_oid, int32 typmod, CdcTypeBui
 
 /* The type is written as the text of its output function, or what it can be cast to json as. */
 extern void cdc_type_build_as_text(CdcType *type, Oid type_oid);
+
+/* As the text of its output function; and the writer that is then used if there is no shorter way. */
+extern void cdc_type_build_output(CdcType *type, Oid type_oid);
+extern void cdc_put_output(CdcWriter *writer, Datum value, const CdcType *type);
+
+/* An enum, as a string. */
+extern void cdc_type_build_enum(CdcType *type, Oid type_oid, CdcTypeBuilder *builder);
+
+/* A name as a JSON string, padded, in CurrentMemoryContext; *len gets its length. */
+extern char *cdc_make_name(const char *name, CdcEncoding *encoding, int *len);
 
 /*
  * The text ,"name": that precedes a member's value, padded (cdc_writer.h), in CurrentMemoryContext; *len
