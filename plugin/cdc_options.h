@@ -5,6 +5,7 @@
 #ifndef CDC_OPTIONS_H
 #define CDC_OPTIONS_H
 
+#include "access/xlogdefs.h"
 #include "nodes/pg_list.h"
 
 #include "cdc_value.h"
