@@ -24,7 +24,8 @@ unset name
 client_packages=(gcc libc6-dev make pkgconf libpq-dev libjson-c-dev librdkafka-dev libcurl4-openssl-dev libssl-dev
 	zlib1g-dev libzstd-dev libnats-dev libhiredis-dev libgrpc-dev libprotobuf-c-dev protobuf-c-compiler)
 # shellcheck disable=SC2034
-sink_test_packages=(redis-tools nats-server kcat zstd default-jre-headless maven python3 openssl)
+sink_test_packages=(redis-tools nats-server kcat zstd default-jre-headless maven python3 openssl
+	python3-grpcio python3-protobuf protobuf-compiler)
 
 as_root=()		# prefix for what needs root
 as_user=()		# prefix for what must not be root; execs, so that $! is the program's own pid

@@ -4,8 +4,6 @@
  */
 #include "http_headers.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,53 +11,7 @@
 #include <string.h>
 
 #include "http_body.h"
-
-/* Nobody has more credentials than that; the file is rather another one. */
-#define MAX_FILE (64 * 1024)
-
-/* Reads the whole of a small file; malloc'd, with a NUL behind it. */
-static CdcStatus
-read_file(const char *path, const char *param, char **text, size_t *length, CdcError *err)
-{
-	FILE *file = fopen(path, "r");
-	char *buffer;
-	bool failed;
-
-	*text = NULL;
-	*length = 0;
-	if (file == NULL)
-	{
-		cdc_error(err, CDC_USAGE, "could not open \"%s\" (%s): %s", path, param, strerror(errno));
-		return CDC_USAGE;
-	}
-	buffer = malloc(MAX_FILE + 1);
-	if (buffer == NULL)
-	{
-		fclose(file);
-		cdc_error(err, CDC_RETRY, "out of memory");
-		return CDC_RETRY;
-	}
-	*length = fread(buffer, 1, MAX_FILE + 1, file);
-	failed = ferror(file) != 0;
-	fclose(file);
-	if (failed || *length > MAX_FILE)
-	{
-		free(buffer);
-		cdc_error(err, CDC_USAGE, failed ? "could not read \"%s\" (%s)" : "\"%s\" (%s) is too long",
-				  path, param);
-		return CDC_USAGE;
-	}
-	buffer[*length] = '\0';
-	*text = buffer;
-	return CDC_OK;
-}
-
-/* The characters of a token (RFC 9110 "Tokens"). */
-static bool
-token_char(unsigned char c)
-{
-	return c < 0x80 && (isalnum(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL));
-}
+#include "small_file.h"
 
 /* Whether the client itself says what this header says. */
 static bool
@@ -77,32 +29,19 @@ header_is_ours(const char *line, size_t length)
 }
 
 static CdcStatus
-add_line(const char *path, int number, const char *line, struct curl_slist **headers, CdcError *err)
+add_header(void *headers_arg, char *name, char *value, CdcError *err)
 {
-	struct curl_slist *longer;
-	size_t length = 0;
-	bool good;
+	struct curl_slist **headers = headers_arg;
+	struct curl_slist *longer = NULL;
+	char *line;
 
-	while (token_char((unsigned char) line[length]))
-		length++;
-	good = length > 0 && line[length] == ':' && line[length + 1 + strspn(line + length + 1, " \t")];
-	for (const char *at = line + length; *at != '\0'; at++)
-		if ((unsigned char) *at < 0x20 && *at != '\t')
-			good = false;
-	if (!good)
+	if (header_is_ours(name, strlen(name)))
+		return cdc_error(err, CDC_USAGE, "sets %s, which the client sets itself", name);
+	if (asprintf(&line, "%s: %s", name, value) >= 0)
 	{
-		cdc_error(err, CDC_USAGE, "line %d of \"%s\" (cdc.headers-file) is not a header", number,
-				  path);
-		cdc_error_hint(err, "A line is of the form Name: value; empty lines and those that begin "
-							"with # are left out.");
-		return CDC_USAGE;
+		longer = curl_slist_append(*headers, line);
+		small_file_free(line, strlen(line));
 	}
-	if (header_is_ours(line, length))
-		return cdc_error(err, CDC_USAGE,
-						 "line %d of \"%s\" (cdc.headers-file) sets %.*s, which the client sets "
-						 "itself",
-						 number, path, (int) length, line);
-	longer = curl_slist_append(*headers, line);
 	if (longer == NULL)
 		return cdc_error(err, CDC_RETRY, "out of memory");
 	*headers = longer;
@@ -112,32 +51,7 @@ add_line(const char *path, int number, const char *line, struct curl_slist **hea
 CdcStatus
 http_headers_read(const char *path, struct curl_slist **headers, CdcError *err)
 {
-	char *text;
-	size_t length;
-	int number = 1;
-	CdcStatus status = read_file(path, "cdc.headers-file", &text, &length, err);
-
-	if (status != CDC_OK)
-		return status;
-	if (strlen(text) != length)
-		status =
-			cdc_error(err, CDC_USAGE, "\"%s\" (cdc.headers-file) is not a text: it has NUL", path);
-	for (char *line = text, *next; status == CDC_OK && line != NULL; line = next, number++)
-	{
-		size_t end;
-
-		next = strchr(line, '\n');
-		if (next != NULL)
-			*next++ = '\0';
-		end = strlen(line);
-		while (end > 0 && strchr(" \t\r", line[end - 1]) != NULL)
-			line[--end] = '\0';
-		if (end > 0 && line[0] != '#')
-			status = add_line(path, number, line, headers, err);
-	}
-	explicit_bzero(text, length); /* it held secrets */
-	free(text);
-	return status;
+	return small_file_read_headers(path, "cdc.headers-file", add_header, headers, err);
 }
 
 CdcStatus
@@ -150,7 +64,7 @@ http_secret_read(const HttpParams *params, char **secret, size_t *length, CdcErr
 	*length = 0;
 	if (params->secret_file != NULL)
 	{
-		status = read_file(params->secret_file, "cdc.secret-file", secret, length, err);
+		status = small_file_read(params->secret_file, "cdc.secret-file", secret, length, err);
 		if (status != CDC_OK)
 			return status;
 		/* an editor's newline is no part of it */

@@ -286,7 +286,7 @@ foreach my $case (
 	[ 'cdc.key=/x', qr/cdc\.key, but no cdc\.cert/ ],
 	[ 'cdc.secret-file=/nonexistent', qr/could not open "\/nonexistent" \(cdc\.secret-file\): No such file/ ],
 	[ 'cdc.secret-env=NOSUCH', qr/variable "NOSUCH" \(cdc\.secret-env\) is not set/ ],
-	[ "cdc.headers-file=$secret", qr/line 1 of "\Q$secret\E" \(cdc\.headers-file\) is not a header/ ],
+	[ "cdc.headers-file=$secret", qr/line 1 of "\Q$secret\E" \(cdc\.headers-file\): a header is wanted/, qr/HINT .*Name: value/ ],
 	[ '#part', qr/has a fragment/ ])
 {
 	my ($query, @patterns) = @$case;
@@ -298,7 +298,7 @@ foreach my $case (
 append_to_file($more, "Idempotency-Key: 1\n");
 ($code, $log) = stream("cdc.headers-file=$more");
 is($code, 1, 'a header that is ours is refused');
-like($log, qr/line 4 of .* sets Idempotency-Key, which the client sets itself/, 'and which is said');
+like($log, qr/line 4 of .*: sets Idempotency-Key, which the client sets itself/, 'and which is said');
 ($code, $log) = stream(undef, '--require-position');
 is($code, 1, '--require-position cannot be met');
 like($log, qr/keeps no position/, 'and why is said');

@@ -14,8 +14,8 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 seed_random(20260340);
-my $node = make_node('http_faults', "wal_sender_timeout = '3s'");
-my $db = conninfo($node, 'postgres');
+my $node = make_node('http_faults');
+my $db = conninfo($node, 'postgres', options => '-c wal_sender_timeout=3s');
 my $receiver = HttpReceiver->new;
 
 # first_of_each(NAME, TRUTH, LINES): the first occurrences of what arrived are the truth, in its order
