@@ -39,7 +39,7 @@ finish(CdcStatus status, const CdcError *err)
 {
 	if (status != CDC_OK)
 		log_error(LOG_ERROR, err);
-	return (int) status;
+	return status == CDC_REFUSED ? (int) CDC_STOP : (int) status;
 }
 
 static struct json_object *

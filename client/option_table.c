@@ -300,7 +300,7 @@ const char *
 option_nearest(const char *name, size_t length, unsigned commands)
 {
 	const char *nearest = NULL;
-	size_t best = 1 + (length >= 3) + (length >= 8); /* what is farther is no misspelling */
+	size_t best = 1 + (length >= 4) + (length >= 8); /* what is farther is no misspelling */
 
 	for (const OptionDef *def = option_table; def->name != NULL; def++)
 	{

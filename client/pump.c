@@ -258,12 +258,12 @@ static CdcStatus
 poll_sink(Session *session, int64_t now, CdcError *err)
 {
 	Sink *sink = session->state->sink;
-	CdcStatus status =
-		session_sink_status(session, sink->base.ops->poll(sink, now, &session->progress, err));
+	CdcStatus status = sink->base.ops->poll(sink, now, &session->progress, err);
+	bool divert =
+		status == CDC_REFUSED && divert_remember(session, &session->progress.refused, err);
 
-	if (status == CDC_REFUSED && !divert_remember(session, &session->progress.refused, err))
-		return CDC_RETRY;
-	return status;
+	status = session_sink_status(session, status);
+	return divert ? CDC_REFUSED : status;
 }
 
 /* The sink's and the server's turn. */

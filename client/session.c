@@ -53,7 +53,8 @@ session_sink_status(Session *session, CdcStatus status)
 {
 	if (status != CDC_OK)
 		session->sink_failed = true;
-	return status;
+	/* only deliver() and poll() refuse records (sink.h), and are asked where they do */
+	return status == CDC_REFUSED ? CDC_RETRY : status;
 }
 
 /* SinkConfig's tick: the server must not take us for dead while the sink is being opened. */

@@ -70,6 +70,7 @@ typedef struct Session
 	bool
 		sink_failed; /* it is not to be asked anything more; not all that it was given is durable */
 	int64_t opened;  /* clock.h; 0: not yet */
+	bool timeline_unknown; /* session_check_timeline() could not tell, and has said so */
 
 	Position start; /* records up to it are skipped */
 	Position taken; /* after all that the sink was given */
@@ -84,7 +85,7 @@ extern void session_close(Session *session);
 /* SinkConfig's tick(), for a sink that is being opened: session is the Session. */
 extern bool session_tick(void *session);
 
-/* Passes on a status of the sink's; a failure is remembered as the sink's own. */
+/* Passes on a status of the sink's, CDC_REFUSED as CDC_RETRY; a failure is remembered as the sink's own. */
 extern CdcStatus session_sink_status(Session *session, CdcStatus status) CDC_MUST_CHECK;
 
 /* Sends an update if one is due, and whatever libpq could not send before. */

@@ -387,8 +387,8 @@ session_check_timeline(Session *session, bool *same, CdcError *err)
 	CdcError ignored;
 	CdcStatus status;
 
-	*same = true;
-	if (!session->in_recovery)
+	*same = !session->in_recovery;
+	if (*same || *session->state->interrupted != 0) /* which ends each wait for the server */
 		return CDC_OK;
 	status = pgconn_open(&conn, session->state->options->dbname, PGCONN_REPLICATION,
 						 session->state->interrupted, &ignored);
@@ -401,6 +401,13 @@ session_check_timeline(Session *session, bool *same, CdcError *err)
 	*same = status == CDC_OK && strcmp(PQhost(conn), PQhost(session->conn)) == 0 &&
 			strcmp(PQport(conn), PQport(session->conn)) == 0;
 	PQfinish(conn);
+	if (!*same && !session->timeline_unknown)
+		log_line(
+			LOG_WARNING,
+			"cannot tell whether this standby still follows its timeline, so its idle progress is "
+			"not stored: %s",
+			status != CDC_OK ? ignored.message : "another server of --dbname has answered");
+	session->timeline_unknown = !*same;
 	if (!*same)
 		return CDC_OK;
 	if (text[0] != 't')

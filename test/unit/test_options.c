@@ -446,6 +446,19 @@ test_on_error(void **state)
 	assert_null(options.dead_letter);
 }
 
+/* What is near to a short name by its shortness only is somebody else's variable. */
+static void
+test_others_variables(void **state)
+{
+	(void) state;
+	assert_int_equal(read_options(ARGS("stream", "--slot=s", "--sink=-"),
+								  ENV("CDC_TLS=1", "CDC_ENV=x", "CDC_DB=x", "CDC_PORT=1")),
+					 CDC_OK);
+	assert_int_equal(options.num_warnings, 4);
+	check_refused(ARGS("stream", "--sink=-"), ENV("CDC_SLT=s"), "CDC_SLT: there is no option",
+				  "Did you mean \"slot\"", "");
+}
+
 static void
 test_accept(void **state)
 {
@@ -537,6 +550,7 @@ main(void)
 		cmocka_unit_test_teardown(test_values, teardown),
 		cmocka_unit_test_teardown(test_on_error, teardown),
 		cmocka_unit_test_teardown(test_accept, teardown),
+		cmocka_unit_test_teardown(test_others_variables, teardown),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_help),
 	};
