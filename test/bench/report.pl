@@ -11,7 +11,7 @@
 use strict;
 use warnings;
 
-my @ours = ('cdc-batched', 'cdc-frames', 'cdc-lines');
+my @ours = ('cdc-batched', 'cdc-frames', 'cdc-lines', 'cdc-wal2json', 'cdc-wal2json-lines');
 
 sub median
 {
@@ -154,8 +154,9 @@ sub decode_goals
 	my @goals = (
 		[ 'times less than pgoutput', $mean->('pgoutput', 'cdc-batched'), 'at least', 2.2 ],
 		[ 'times less than wal2json-v2', $mean->('wal2json-v2', 'cdc-batched'), 'at least', 4 ],
-		[ 'times the floor', $mean->('cdc-batched', 'floor'), 'at most', 1.4 ]);
-	print "Goals, for cdc-batched over all workloads:\n\n";
+		[ 'times the floor', $mean->('cdc-batched', 'floor'), 'at most', 1.4 ],
+		[ 'of cdc-wal2json, times less than wal2json-v2', $mean->('wal2json-v2', 'cdc-wal2json'), 'at least', 2.5 ]);
+	print "Goals, over all workloads, for cdc-batched where no other is named:\n\n";
 	goal(@$_) for grep { defined $_->[1] } @goals;
 	print "\n";
 }
