@@ -167,12 +167,22 @@ start_producer(KafkaSink *sink, CdcError *err)
 		return status;
 	if (sink->config.exactly_once)
 		sink->job.producer = sink->producer.rk;
+	return kafka_records_open(&sink->records, &sink->producer, &sink->config, sink->source.name,
+							  err);
+}
+
+/*
+ * Only once the topic exists as it must be: a producer asks brokers about the topics it knows, and by
+ * default they create what they are asked about, with a cleanup.policy that cannot hold positions.
+ */
+static CdcStatus
+start_positions(KafkaSink *sink, CdcError *err)
+{
 	sink->positions = rd_kafka_topic_new(sink->producer.rk, sink->config.positions, NULL);
 	if (sink->positions == NULL)
 		return cdc_error(err, CDC_RETRY, "librdkafka could not make topic \"%s\": %s",
 						 sink->config.positions, rd_kafka_err2str(rd_kafka_last_error()));
-	return kafka_records_open(&sink->records, &sink->producer, &sink->config, sink->source.name,
-							  err);
+	return CDC_OK;
 }
 
 static CdcStatus
@@ -189,6 +199,8 @@ kafka_open(Sink *base, const Source *source, Source *stored_source, Position *po
 	if (status != CDC_OK)
 		return status;
 	status = run_job(sink, kafka_job_fence, err);
+	if (status == CDC_OK)
+		status = start_positions(sink, err);
 	if (status == CDC_OK)
 		status = make_claim(sink, err);
 	if (status == CDC_OK)

@@ -27,19 +27,17 @@ sub start
 {
 	my ($self) = @_;
 
-	my $first = !$self->{broker};
-
-	if ($first)
+	if (!$self->{broker})
 	{
-		# a broker that was killed may come back when its session has ended: 9 s later by default
-		$self->{broker} = KafkaBroker->new('auto.create.topics.enable=false',
-			'broker.session.timeout.ms=1000', 'broker.heartbeat.interval.ms=250');
+		# topics come into being by being asked for, as by default; a broker that was killed may come back when
+		# its session has ended, which takes 9 s by default
+		$self->{broker} = KafkaBroker->new('auto.create.topics.enable=true', 'broker.session.timeout.ms=1000',
+			'broker.heartbeat.interval.ms=250');
 		$self->{proxy} = CdcProxy->new_tcp($self->{broker}->address);
 		$self->{address} = "127.0.0.1:$self->{proxy}{port}";
 		push @{ $self->{broker}{properties} }, "advertised.listeners=PLAINTEXT://$self->{address}";
 	}
 	$self->{broker}->start;
-	$self->{broker}->create_topic('bank', 1) if $first;
 	return;
 }
 
