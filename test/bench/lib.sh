@@ -18,6 +18,7 @@ keep=no
 out=
 doc=no
 server_started=no
+bench_pids=()	# programs to end at exit, besides the server
 work=
 # So that a run that hangs ends: no single replay of the full workloads takes near so long.
 replay_timeout=900
@@ -85,7 +86,11 @@ as_server()
 bench_cleanup()
 {
 	local status=$?
+	local pid
 	trap - EXIT INT TERM
+	for pid in "${bench_pids[@]}"; do
+		kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+	done
 	if [ "$server_started" = yes ]; then
 		as_server "$bindir/pg_ctl" -D "$work/data" -m immediate -w stop >"$work/stop.log" 2>&1 ||
 			cat "$work/stop.log" >&2
@@ -293,6 +298,24 @@ replay()
 		echo "failed=$(tr '\n\t' '  ' <<<"$output")"
 	fi
 	drop_slot run
+}
+
+# copy_slot NAME: of what record_workload parked, for a client
+copy_slot()
+{
+	sql -c "SELECT pg_copy_logical_replication_slot('parked', '$1', false, 'cdc_decoder')" >/dev/null
+}
+
+# Runs "command" to its end under measure, pinned where on_reader_cpu says so.  Prints its result; what it
+# said is shown if it failed.  $1: its exit status that is right.  Reads standard input where it is given.
+run_measured()
+{
+	local status=0
+	timeout "$replay_timeout" "${on_reader_cpu[@]}" "$build/measure" "$work/measured" "${command[@]}" \
+		>"$work/command.log" 2>&1 || status=$?
+	[ "$status" = "$1" ] ||
+		{ cat "$work/command.log" >&2; fail "exit status $status: ${command[*]}"; }
+	cat "$work/measured"
 }
 
 # Drops a slot once its walsender, which ends on its own after the client, has let go of it.

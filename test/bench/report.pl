@@ -5,11 +5,14 @@
 #	report.pl client FILE		lines: workload NAME TEXT; drain WORKLOAD PROGRAM "key=value ...";
 #								latency PROGRAM "..."; memory WHERE PROGRAM "..."; rate N; memory_rows N
 #	report.pl rules FILE		lines: rows N; run narrow VARIANT "key=value ..."; writer with|without "..."
+#	report.pl sinks FILE		lines: rows N; bytes N; run SINK drain|client|tool "key=value ..."; tool SINK NAME
 #	report.pl insert NAME REPORT DOCUMENT	puts a report into a document
 #
 # Fields of a line are separated by tabs.
 use strict;
 use warnings;
+
+use List::Util qw(min);
 
 my @ours = ('cdc-batched', 'cdc-frames', 'cdc-lines', 'cdc-wal2json', 'cdc-wal2json-lines');
 
@@ -382,6 +385,84 @@ sub rules_report
 	  $median{with}{ignored} / $median{without}{ignored};
 }
 
+sub read_sinks
+{
+	my ($file) = @_;
+	my %read = (sinks => []);
+	open(my $in, '<', $file) or die "report.pl: cannot read $file: $!\n";
+	while (my $line = <$in>)
+	{
+		chomp $line;
+		my ($kind, @rest) = split /\t/, $line;
+		if ($kind eq 'run')
+		{
+			my ($sink, $who, $pairs) = @rest;
+			push @{ $read{sinks} }, $sink unless $read{runs}{$sink};
+			push @{ $read{runs}{$sink}{$who} }, parse_pairs($pairs);
+		}
+		elsif ($kind eq 'tool')
+		{
+			$read{tool}{ $rest[0] } = $rest[1];
+		}
+		else
+		{
+			$read{$kind} = $rest[0];
+		}
+	}
+	close($in);
+	return \%read;
+}
+
+# Thousands of records a second.
+sub rates
+{
+	my ($read, $sink, $who) = @_;
+	return map { $read->{rows} / $_->{wall} / 1000 } @{ $read->{runs}{$sink}{$who} };
+}
+
+# What copies bytes to a disk, or to an endpoint that drops them, is a floor and no load tool.
+my %no_goal = (file => 1, http => 1);
+
+sub sinks_report
+{
+	my $read = read_sinks(@_);
+	my %rate;
+	for my $sink (@{ $read->{sinks} })
+	{
+		$rate{$sink}{$_} = median(rates($read, $sink, $_)) for qw(drain client tool);
+	}
+	printf "%d records of %.0f bytes. Rates are thousands of records a second: median (min–max).\n\n", $read->{rows},
+	  $read->{bytes} / $read->{rows};
+	table(
+		[
+			'sink', 'cdc_client', 'its CPU s', 'its peak RSS MiB', 'plain drain', 'the tool', 'its CPU s', 'cdc_client / tool',
+			'cdc_client / slower of tool and drain',
+		],
+		map {
+			my $sink = $_;
+			my %runs = %{ $read->{runs}{$sink} };
+			[
+				$sink,
+				range('%.0f', rates($read, $sink, 'client')),
+				sprintf('%.2f', median(cpu_of(@{ $runs{client} }))),
+				sprintf('%.1f', median(map { $_->{maxrss_kib} } @{ $runs{client} }) / 1024),
+				range('%.0f', rates($read, $sink, 'drain')),
+				range('%.0f', rates($read, $sink, 'tool')),
+				sprintf('%.2f', median(cpu_of(@{ $runs{tool} }))),
+				sprintf('%.2f', $rate{$sink}{client} / $rate{$sink}{tool}),
+				sprintf('%.2f', $rate{$sink}{client} / min($rate{$sink}{tool}, $rate{$sink}{drain})),
+			]
+		} @{ $read->{sinks} });
+	print "The tools:\n\n";
+	print "- $_: `$read->{tool}{$_}`\n" for @{ $read->{sinks} };
+	print "\n";
+	goal("$_, cdc_client / $read->{tool}{$_}", $rate{$_}{client} / $rate{$_}{tool}, 'at least', 1)
+	  for grep { !$no_goal{$_} } @{ $read->{sinks} };
+	goal('kafka, exactly once / at least once', $rate{kafka}{client} / $rate{'kafka-at-least-once'}{client}, 'at least', 0.7)
+	  if $rate{kafka} && $rate{'kafka-at-least-once'};
+	print "\n";
+}
+
 sub slurp
 {
 	my ($file) = @_;
@@ -405,9 +486,9 @@ sub insert_report
 	close($out) or die "report.pl: cannot write $document_file: $!\n";
 }
 
-my %reports = (decode => [ \&decode_report, 1 ], client => [ \&client_report, 1 ], rules => [ \&rules_report, 1 ], insert => [ \&insert_report, 3 ]);
+my %reports = (decode => [ \&decode_report, 1 ], client => [ \&client_report, 1 ], rules => [ \&rules_report, 1 ], sinks => [ \&sinks_report, 1 ], insert => [ \&insert_report, 3 ]);
 my $kind = shift @ARGV // '';
-die "usage: report.pl decode FILE | client FILE | rules FILE | insert NAME REPORT DOCUMENT\n"
+die "usage: report.pl decode FILE | client FILE | rules FILE | sinks FILE | insert NAME REPORT DOCUMENT\n"
   unless $reports{$kind} && @ARGV == $reports{$kind}[1];
 binmode(STDOUT, ':raw');
 $reports{$kind}[0]->(@ARGV);
