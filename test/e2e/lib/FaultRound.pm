@@ -251,7 +251,8 @@ sub client_gone
 }
 
 # ended_well(CLIENT, FENCED): whether it has ended; dies where it should not have so.  FENCED: another
-# client has taken its place, and the sink may have told it so.
+# client has taken its place, and it may have been told so: by the sink, or where that keeps no position by
+# the slot.
 sub ended_well
 {
 	my ($self, $client, $fenced) = @_;
@@ -260,7 +261,8 @@ sub ended_well
 	my $code = CdcStream::wait_client($client);
 	# 0: asked to stop; 3: gave up retrying.  systemd would not start the others again.
 	return 1 if $code == 3 || ($code == 0 && $client->{asked});
-	return 1 if $code == 2 && $fenced && CdcStream::client_log($client) =~ /another client|fenced/;
+	my $told = $self->{sink}->exactly_once ? qr/another client|fenced/ : qr/slot "bank" has moved on/;
+	return 1 if $code == 2 && $fenced && CdcStream::client_log($client) =~ $told;
 	die "the client has ended with exit code $code, see $client->{log}\n";
 }
 
