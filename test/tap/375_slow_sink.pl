@@ -16,7 +16,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $seconds = $ENV{CDC_SLOW_SECONDS} // 15;
+my $seconds = delete $ENV{CDC_SLOW_SECONDS} // 15; # it is no option of the client's
 my $node = make_node('slow');
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my $db = conninfo($node, 'postgres', options => '-c wal_sender_timeout=5s');
