@@ -51,7 +51,7 @@ my $load = start_bank_load($node);
 # the client, by kill -9
 foreach my $i (1 .. 12)
 {
-	$client = start_client($db, 'bank', $sink, args => [ '--max-in-flight=' . pick('16KiB', '1MiB') ]);
+	$client = start_client($db, 'bank', $sink, args => [ '--max-in-flight=' . pick('64KiB', '1MiB') ]);
 	wait_log($client, qr/streaming slot/) unless chance(5);
 	usleep(int(rand(300_000)));
 	kill_client($client, 'KILL');
