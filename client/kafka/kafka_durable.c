@@ -60,12 +60,31 @@ void
 kafka_sink_note_error(KafkaSink *sink, rd_kafka_resp_err_t code, const char *reason,
 					  const char *topic, const RecordId *id)
 {
+	char fatal_text[512];
 	char lsn[LSN_TEXT_SIZE];
 	CdcError err;
 	CdcStatus status;
 
 	if (sink->failure != CDC_OK)
 		return; /* what fails after that fails because of it */
+	/* What was dropped, or not taken, was so because of something else that failed. */
+	if (code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT ||
+		code == RD_KAFKA_RESP_ERR__FATAL)
+	{
+		rd_kafka_resp_err_t fatal =
+			rd_kafka_fatal_error(sink->producer.rk, fatal_text, sizeof(fatal_text));
+
+		if (fatal != RD_KAFKA_RESP_ERR_NO_ERROR)
+		{
+			code = fatal;
+			reason = fatal_text;
+		}
+		else if (sink->in_transaction)
+		{
+			sink->produce_failed = true; /* committing says of what */
+			return;
+		}
+	}
 	if (kafka_error_is_fenced(code))
 	{
 		sink->fenced = true;

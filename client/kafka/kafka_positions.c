@@ -79,10 +79,10 @@ note_trouble(KafkaPositions *positions)
 	{
 		rd_kafka_resp_err_t code = rd_kafka_event_error(event);
 
-		/* "all brokers are down" follows upon what says why */
 		if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR &&
-			(code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
-			 positions->trouble == RD_KAFKA_RESP_ERR_NO_ERROR))
+			code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+			positions->all_down = true; /* why, was said before */
+		else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR)
 		{
 			positions->trouble = code;
 			snprintf(positions->trouble_text, sizeof(positions->trouble_text), "%s",
@@ -98,7 +98,8 @@ static bool
 is_over(KafkaPositions *positions, const KafkaPatience *patience)
 {
 	note_trouble(positions);
-	return kafka_patience_over(patience) || kafka_error_status(positions->trouble) != CDC_RETRY;
+	return kafka_patience_over(patience) || positions->all_down ||
+		   kafka_error_status(positions->trouble) != CDC_RETRY;
 }
 
 /* What was asked for has failed, or there was no answer while patience lasted. */

@@ -74,6 +74,7 @@ typedef struct KafkaPositions
 	const KafkaConfig *config;
 	rd_kafka_resp_err_t trouble; /* the last that librdkafka said of connections */
 	char trouble_text[512];
+	bool all_down; /* no broker could be reached */
 } KafkaPositions;
 
 /* Of a zeroed one; close after a failure too. */

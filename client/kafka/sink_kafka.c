@@ -270,8 +270,6 @@ note_refusal(KafkaSink *sink, const SinkRecord *record, rd_kafka_resp_err_t code
 		sink->produce_failed = true;
 		return CDC_OK;
 	}
-	if (code == RD_KAFKA_RESP_ERR__FATAL)
-		code = rd_kafka_fatal_error(sink->producer.rk, NULL, 0);
 	kafka_sink_note_error(sink, code, NULL, sink->records.topic, &record->id);
 	return CDC_OK;
 }

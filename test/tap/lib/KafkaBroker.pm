@@ -59,6 +59,14 @@ sub new
 	return $self;
 }
 
+# add_properties(NAME=VALUE...): for the next start()
+sub add_properties
+{
+	my ($self, @properties) = @_;
+	push @{ $self->{properties} }, @properties;
+	return;
+}
+
 sub address
 {
 	my ($self) = @_;
@@ -176,7 +184,7 @@ sub create_topic
 	# CreateTopics version 2: one topic, replication factor 1, no assignments
 	my $topic = pack('n/a* N n N', $name, $partitions, 1, 0) . pack('N', scalar keys %config) . $configs;
 	my $answer = $self->request(19, 2, pack('N', 1) . $topic . pack('N C', 10_000, 0));
-	my ($got, $error) = unpack('x4 x4 x4 n/a* n', $answer); # correlation id, throttle time, count
+	my (undef, $error) = unpack('x4 x4 x4 n/a* n', $answer); # correlation id, throttle time, count
 
 	die "topic $name was not created: error $error" if $error != 0;
 	return;
@@ -186,8 +194,21 @@ sub create_topic
 # Reading
 # ------------------------------------------------------------------------------------------------
 
+# end_offset(TOPIC): of partition 0, what is not committed included
+sub end_offset
+{
+	my ($self, $topic) = @_;
+	my ($stdout, $stderr) = ('', '');
+
+	IPC::Run::run([ 'kcat', '-Q', '-b', $self->address, '-t', "$topic:0:-1" ],
+		'<', \undef, '>', \$stdout, '2>', \$stderr, IPC::Run::timeout($timeout))
+	  or die "kcat failed: $stderr";
+	$stdout =~ /offset (\d+)/ or die "kcat says: $stdout";
+	return $1;
+}
+
 # consume(TOPIC, [isolation => read_uncommitted]): all messages that are there, partition by partition: hashes of
-# partition, offset, key, value (undef for none) and headers
+# partition, offset, key, value (undef for none) and headers.  A topic that is missing has none.
 sub consume
 {
 	my ($self, $topic, %options) = @_;
@@ -200,7 +221,7 @@ sub consume
 		  '-X', "isolation.level=$isolation", '-X', 'fetch.wait.max.ms=50',
 		  '-f', '%p %o %K %S %h\n%k%s\n' ],
 		'<', \undef, '>', \$stdout, '2>', \$stderr, IPC::Run::timeout($timeout))
-	  or die "kcat failed: $stderr";
+	  or $stderr =~ /Unknown topic/ or die "kcat failed: $stderr";
 	while ($stdout =~ /\G(\d+) (\d+) (-?\d+) (-?\d+) (.*)\n/gc)
 	{
 		my ($partition, $offset, $key_length, $length, $headers) = ($1, $2, $3, $4, $5);
