@@ -429,7 +429,7 @@ sub sinks_report
 	my %rate;
 	for my $sink (@{ $read->{sinks} })
 	{
-		$rate{$sink}{$_} = median(rates($read, $sink, $_)) for qw(drain client tool);
+		$rate{$sink}{$_} = median(rates($read, $sink, $_)) for keys %{ $read->{runs}{$sink} };
 	}
 	printf "%d records of %.0f bytes. Rates are thousands of records a second: median (min–max).\n\n", $read->{rows},
 	  $read->{bytes} / $read->{rows};
@@ -447,17 +447,19 @@ sub sinks_report
 				sprintf('%.2f', median(cpu_of(@{ $runs{client} }))),
 				sprintf('%.1f', median(map { $_->{maxrss_kib} } @{ $runs{client} }) / 1024),
 				range('%.0f', rates($read, $sink, 'drain')),
-				range('%.0f', rates($read, $sink, 'tool')),
-				sprintf('%.2f', median(cpu_of(@{ $runs{tool} }))),
-				sprintf('%.2f', $rate{$sink}{client} / $rate{$sink}{tool}),
-				sprintf('%.2f', $rate{$sink}{client} / min($rate{$sink}{tool}, $rate{$sink}{drain})),
+				$runs{tool} ? (
+					range('%.0f', rates($read, $sink, 'tool')),
+					sprintf('%.2f', median(cpu_of(@{ $runs{tool} }))),
+					sprintf('%.2f', $rate{$sink}{client} / $rate{$sink}{tool}),
+					sprintf('%.2f', $rate{$sink}{client} / min($rate{$sink}{tool}, $rate{$sink}{drain})),
+				) : ('') x 4,
 			]
 		} @{ $read->{sinks} });
 	print "The tools:\n\n";
-	print "- $_: `$read->{tool}{$_}`\n" for @{ $read->{sinks} };
+	print "- $_: `$read->{tool}{$_}`\n" for grep { $read->{tool}{$_} } @{ $read->{sinks} };
 	print "\n";
 	goal("$_, cdc_client / $read->{tool}{$_}", $rate{$_}{client} / $rate{$_}{tool}, 'at least', 1)
-	  for grep { !$no_goal{$_} } @{ $read->{sinks} };
+	  for grep { $rate{$_}{tool} && !$no_goal{$_} } @{ $read->{sinks} };
 	goal('kafka, exactly once / at least once', $rate{kafka}{client} / $rate{'kafka-at-least-once'}{client}, 'at least', 0.7)
 	  if $rate{kafka} && $rate{'kafka-at-least-once'};
 	print "\n";

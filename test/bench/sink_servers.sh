@@ -8,9 +8,9 @@
 #	drop_NAME N		makes room
 #	input_NAME N	makes the tool's input, $work/input, of records of $work/records (or of run N)
 #	tool_NAME N		sets command, tool and tool_input: the sink's own way to load the same bytes
-# An at-least-once variant of a sink has functions that call the sink's.
+# A sink without a load tool has no input_NAME and tool_NAME.  An at-least-once variant of a sink has functions that call the sink's.
 
-sink_names="file postgresql kafka kafka-at-least-once redis nats http"
+sink_names="file postgresql kafka kafka-at-least-once redis nats http grpc"
 
 free_port()
 {
@@ -295,3 +295,29 @@ tool_http()
 	tool='curl --data-binary' tool_input=/dev/null
 	command=(curl -sS --fail -K "$work/requests")
 }
+
+# ---------------------------------------------------------------------------------------------
+# grpc: the server of the tests, in Python, which stores everything in SQLite
+# ---------------------------------------------------------------------------------------------
+
+need_grpc()
+{
+	need_program protoc /usr/bin/python3
+	/usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null || echo 'there is no python3-grpcio'
+}
+
+start_grpc()
+{
+	mkdir "$work/grpc"
+	protoc "--proto_path=$top_dir/client/grpc" "--python_out=$work/grpc" cdc_sink.proto
+	/usr/bin/python3 "$top_dir/test/e2e/grpc_server.py" serve "$work/grpc" 0 >"$work/grpc.log" 2>&1 &
+	bench_pids+=($!)
+	wait_for 'the gRPC server' test -s "$work/grpc/port"
+	grpc_port=$(<"$work/grpc/port") grpc_counted=0
+}
+
+stop_grpc() { end_server; rm -rf "$work/grpc"; }
+uri_grpc() { uri=grpc://127.0.0.1:$grpc_port arguments=(); }
+grpc_records() { /usr/bin/python3 "$top_dir/test/e2e/grpc_server.py" dump "$work/grpc" seq | wc -l; }
+count_grpc() { echo $(($(grpc_records) - grpc_counted)); }
+drop_grpc() { grpc_counted=$(grpc_records); }

@@ -66,7 +66,7 @@ sub make_plan
 			first => chance(2),                            # which of two outcomes, or programs
 			settle => chance(2),                           # wait until the client has recovered
 			arguments => [                                 # of clients started from now on
-				'--commit-interval=' . pick('0', '5ms', '50ms', '300ms'),
+				'--commit-interval=' . pick('0', '20ms', '200ms', '1500ms'),
 				'--max-in-flight=' . pick('64KiB', '1MiB', '16MiB'),
 				'--retry-for=' . pick('0', '2s', '5min') ] };
 	}

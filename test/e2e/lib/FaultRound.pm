@@ -33,8 +33,8 @@ my $recovery_limit = 90;
 # More than any sink's library holds open; a leak in reconnecting passes it soon.
 my $descriptors_limit = 100;
 
-# Transactions a second: more than a hundred, and yet few enough for a busy machine to follow.
-my $rate = 150;
+# Transactions a second: few enough for a busy machine to follow, and for the replay afterwards.
+my $rate = 100;
 
 # fault_round(sink => NAME, seed => NUMBER, faults => NUMBER | kinds => [NAMES]): so many faults, or these one
 # after the other; three tests, or all skipped where the sink cannot be had
@@ -63,10 +63,18 @@ sub fault_round
 	ok($lived, "$name: the client came through $options{faults} faults") or diag($@, $self->client_evidence);
 	# what has arrived is looked at in any case: it tells what went wrong
 	$self->{load}->stop if $self->{load};
-	eval { $self->check($name, $lived); 1 } or fail("$name: checks") && diag($@);
+	eval { $self->check($name, $lived); 1 } or $self->failed("$name: what was delivered can be looked at", $@);
 	diag("to repeat it: test/e2e/faults --sinks=$options{sink} --seed=$options{seed} --faults=$options{faults}")
 	  unless @kinds || Test::More->builder->is_passing;
-	$self->end;
+	eval { $self->end; 1 } or $self->failed("$name: everything ends", $@);
+	return;
+}
+
+sub failed
+{
+	my ($self, $name, $error) = @_;
+	fail($name);
+	diag($error);
 	return;
 }
 
@@ -126,6 +134,10 @@ sub finish
 
 	$self->{load}->stop;
 	$self->{server_up} = 0;    # for the load
+	# a backend whose pgbench has been killed may yet commit
+	$self->{node}->poll_query_until('postgres',
+		"SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pgbench'")
+	  or die "a session of pgbench does not end\n";
 	$self->settle;
 	$self->{hands_off} = 1;
 	my $code = CdcStream::kill_client($self->{client}, 'TERM');
@@ -171,6 +183,8 @@ sub end
 
 	$self->{hands_off} = 1;
 	CdcStream::kill_client($self->{client}, 'KILL') if $self->{client};
+	# a fault may have been broken off while the server was frozen
+	kill 'CONT', grep { defined } $self->{sink}->pids;
 	$self->{sink}->stop;
 	foreach my $proxy (grep { defined } $self->{proxy}, $self->{sink}->proxy)
 	{
@@ -230,7 +244,7 @@ sub start_another
 	my ($self, @arguments) = @_;
 	$self->{clients}++;
 	return CdcStream::start_client($self->{dbname}, 'bank', $self->{sink}->uri, args => [
-		$self->arguments(@arguments), '--receive-timeout=2s', '--status-interval=500ms', $self->{sink}->arguments ]);
+		$self->arguments(@arguments), '--receive-timeout=2s', '--status-interval=100ms', $self->{sink}->arguments ]);
 }
 
 # The plan's arguments with others in place of those of the same name.

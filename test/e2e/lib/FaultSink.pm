@@ -57,6 +57,7 @@ sub programs { return () }
 sub things { return () }
 sub start { return }
 sub stop { return }
+sub pids { return () }
 sub proxy { return undef }
 sub arguments { return () }
 sub exactly_once { return 1 }

@@ -48,7 +48,10 @@ sub stop
 sub pids
 {
 	my ($self) = @_;
-	my $postmaster = (split /\n/, slurp_file($self->{node}->data_dir . '/postmaster.pid'))[0];
+	my $pid_file = $self->{node} ? $self->{node}->data_dir . '/postmaster.pid' : '';
+	return unless -e $pid_file;
+	my ($postmaster) = slurp_file($pid_file) =~ /^(\d+)/;
+	return unless -e "/proc/$postmaster";
 	my @children = split(/\s+/, slurp_file("/proc/$postmaster/task/$postmaster/children"));
 	return ($postmaster, @children);
 }
