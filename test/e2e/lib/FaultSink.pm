@@ -58,7 +58,7 @@ sub things { return () }
 sub start { return }
 sub stop { return }
 sub pids { return () }
-sub proxy { return undef }
+sub proxy { my ($self) = @_; return $self->{proxy} }
 sub arguments { return () }
 sub exactly_once { return 1 }
 sub stored_as_jsonb { return 0 }

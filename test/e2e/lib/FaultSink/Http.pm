@@ -63,12 +63,6 @@ sub pids
 	return ($self->{receiver}{pid});
 }
 
-sub proxy
-{
-	my ($self) = @_;
-	return $self->{proxy};
-}
-
 sub uri
 {
 	my ($self) = @_;

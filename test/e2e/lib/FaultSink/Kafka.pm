@@ -61,12 +61,6 @@ sub pids
 	return ($self->{broker}->pid);
 }
 
-sub proxy
-{
-	my ($self) = @_;
-	return $self->{proxy};
-}
-
 sub uri
 {
 	my ($self) = @_;

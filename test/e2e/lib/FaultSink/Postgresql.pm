@@ -73,12 +73,6 @@ sub crash
 	return;
 }
 
-sub proxy
-{
-	my ($self) = @_;
-	return $self->{proxy};
-}
-
 sub uri
 {
 	my ($self) = @_;

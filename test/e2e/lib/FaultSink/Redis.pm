@@ -55,12 +55,6 @@ sub pids
 	return ($self->{server}{pid});
 }
 
-sub proxy
-{
-	my ($self) = @_;
-	return $self->{proxy};
-}
-
 sub uri
 {
 	my ($self) = @_;
