@@ -112,7 +112,7 @@ set_property(KafkaConfig *config, const char *where, const char *name, const cha
 			cdc_error_hint(err, "It has: " OUR_PARAMETERS ".");
 			return CDC_USAGE;
 		default:
-			return cdc_error(err, CDC_USAGE, "%s: %s", where, text);
+			return cdc_error(err, CDC_USAGE, "%s: \"%s\" cannot be so: %s", where, name, text);
 	}
 	if (strncmp(name, "queue.buffering.", strlen("queue.buffering.")) == 0)
 		config->queue_given = true;
