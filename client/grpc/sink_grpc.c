@@ -429,7 +429,7 @@ take_ack(GrpcSink *sink, const RpcEvent *event, int64_t now, CdcError *err)
 		sink->progress.durable = ack.position;
 		sink->progress.durable_bytes += bytes;
 	}
-	else if (ack.has_position && !rpc_position_equal(&ack.position, &sink->progress.durable))
+	else if (ack.has_position && !position_covers(&sink->progress.durable, &ack.position))
 	{
 		cdc_error(err, CDC_STOP, "server %s acknowledged a position that is none of a batch's: %s",
 				  sink->params.address, position_describe(text, &ack.position));
