@@ -44,6 +44,7 @@ OBJS = \
 	plugin/cdc_rows.o \
 	plugin/cdc_rule.o \
 	plugin/cdc_scalar.o \
+	plugin/cdc_schema.o \
 	plugin/cdc_selector.o \
 	plugin/cdc_settings.o \
 	plugin/cdc_sql.o \

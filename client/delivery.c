@@ -23,6 +23,8 @@ check_order(Delivery *delivery, const RecordId *id, CdcError *err)
 			lsn_format(lsn, id->commit_lsn), lsn_format(seen_lsn, delivery->transaction_lsn));
 	if (delivery->frame.kind == CDC_FRAME_COMMIT && !message->transactional)
 		return CDC_OK; /* has the id of the message that it ends */
+	if (delivery->frame.kind == CDC_FRAME_SCHEMA)
+		return CDC_OK; /* has none */
 	if (record_id_compare(id, &delivery->seen) <= 0)
 		return cdc_error(err, CDC_STOP,
 						 "the server sent record %s seq %" PRIu64 " after record %s seq %" PRIu64,
@@ -99,6 +101,34 @@ deliver_record(Delivery *delivery, const RecordId *id, CdcError *err)
 	return CDC_OK;
 }
 
+/* A fact about a relation: however often it comes, it moves no position. */
+static CdcStatus
+deliver_schema(Delivery *delivery, CdcError *err)
+{
+	Session *session = delivery->session;
+	const SinkOps *ops = session->state->sink->base.ops;
+	SinkRecord record = {.message = &session->reader.message,
+						 .frame = &delivery->frame,
+						 .incarnation = session->taken.incarnation};
+	CdcStatus status;
+
+	if (!ops->takes_schemas)
+	{
+		cdc_error(err, CDC_STOP, "the stream has schema records, which the sink %s does not take",
+				  ops->name);
+		cdc_error_hint(err, "Stream without them: --option=schemas=off.");
+		return CDC_STOP;
+	}
+	status =
+		session_sink_status(session, ops->deliver(session->state->sink, &record, &session->taken,
+												  &delivery->record_taken, err));
+	if (status == CDC_OK && delivery->record_taken)
+		session->taken_bytes += delivery->frame.payload_length;
+	else
+		delivery->sink_full = true;
+	return status;
+}
+
 static CdcStatus
 end_transaction(Delivery *delivery, const RecordId *id, CdcError *err)
 {
@@ -129,7 +159,13 @@ hand_over(Delivery *delivery, CdcError *err)
 	bool is_record = frame->kind == CDC_FRAME_RECORD || frame->payload_length > 0;
 	CdcStatus status = CDC_OK;
 
-	if (is_record && !delivery->record_taken && record_id_compare(&id, &session->start.id) > 0)
+	if (frame->kind == CDC_FRAME_SCHEMA)
+	{
+		status = deliver_schema(delivery, err);
+		if (status != CDC_OK || !delivery->record_taken)
+			return status;
+	}
+	else if (is_record && !delivery->record_taken && record_id_compare(&id, &session->start.id) > 0)
 	{
 		status = deliver_record(delivery, &id, err);
 		if (status != CDC_OK || !delivery->record_taken)

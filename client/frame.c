@@ -91,6 +91,8 @@ kind_and_op_known(uint8_t kind, uint8_t op, uint32_t payload_length)
 			return op == CDC_OP_INSERT || op == CDC_OP_UPDATE || op == CDC_OP_DELETE ||
 				   op == CDC_OP_TRUNCATE || op == CDC_OP_MESSAGE || op == CDC_OP_BEGIN ||
 				   op == CDC_OP_DDL;
+		case CDC_FRAME_SCHEMA:
+			return op == 0 && payload_length > 0;
 		case CDC_FRAME_COMMIT:
 			return payload_length == 0 ? op == 0 || op == CDC_OP_COMMIT : op == CDC_OP_COMMIT;
 		default:

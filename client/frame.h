@@ -27,11 +27,11 @@ typedef struct MessageHeader
 	uint32_t xid;
 } MessageHeader;
 
-/* A record or the end of a transaction.  Relation frames are taken in by the reader itself. */
+/* A record, a schema record, or the end of a transaction.  Relation frames are taken in by the reader itself. */
 typedef struct Frame
 {
-	uint8_t kind; /* CDC_FRAME_RECORD or CDC_FRAME_COMMIT */
-	uint8_t op;   /* CDC_OP_*; 0: no record (a commit frame without payload) */
+	uint8_t kind; /* CDC_FRAME_RECORD, CDC_FRAME_SCHEMA or CDC_FRAME_COMMIT */
+	uint8_t op;   /* CDC_OP_*; 0: a schema record, or none (a commit frame without payload) */
 	uint16_t part;
 	uint64_t seq;
 	const Relation *relation; /* NULL: the record belongs to none */

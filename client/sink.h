@@ -98,6 +98,13 @@ typedef struct SinkOps
 	 */
 	bool keeps_no_position;
 
+	/*
+	 * deliver() takes schema records, too (frame->kind CDC_FRAME_SCHEMA): facts about a relation that have
+	 * no place in the sequence.	Their id is 0, 0, 0, and "after" is the position as it was; one may come
+	 * again, at each start.  Without this a stream that has them is refused.
+	 */
+	bool takes_schemas;
+
 	/* Reads the URI; no I/O.  CDC_USAGE names the part that is wrong and what is allowed. */
 	CdcStatus (*create)(Sink **sink, const SinkConfig *config, CdcError *err);
 

@@ -356,6 +356,7 @@ const SinkOps sink_file_ops = {
 	.name = "file",
 	.syntax = "file:///PATH[?rotate=SIZE]",
 	.summary = "a file of lines, each record exactly once",
+	.takes_schemas = true,
 	.create = file_create,
 	.open = file_open,
 	.look = file_sink_look,

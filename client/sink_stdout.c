@@ -271,6 +271,7 @@ const SinkOps sink_stdout_ops = {
 	.syntax = "-",
 	.summary = "the standard output, at least once",
 	.keeps_no_position = true,
+	.takes_schemas = true,
 	.create = stdout_create,
 	.open = stdout_open,
 	.deliver = stdout_deliver,

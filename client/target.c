@@ -114,7 +114,7 @@ expand(const TargetNames *names, const char *template, const Frame *frame, char 
 		[PLACEHOLDER_SCHEMA] = relation != NULL ? relation->schema : "cdc",
 		[PLACEHOLDER_TABLE] = relation != NULL ? relation->table : none,
 		[PLACEHOLDER_SOURCE] = names->source,
-		[PLACEHOLDER_OP] = frame_op_name(frame->op),
+		[PLACEHOLDER_OP] = frame->kind == CDC_FRAME_SCHEMA ? "schema" : frame_op_name(frame->op),
 	};
 	size_t length = 0;
 

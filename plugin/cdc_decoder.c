@@ -275,8 +275,8 @@ record_message(CdcDecoder *decoder, CdcMessage *message, uint64 seq)
 	if (message->kind == CDC_MESSAGE_OUTBOX && !decoder->recorder.format->tells_outbox)
 	{
 		/* a row of an outbox table has no prefix that would tell its target and key */
-		message->prefix = psprintf("outbox:%s%s%s", message->target, message->key[0] ? ":" : "",
-								   message->key);
+		message->prefix =
+			psprintf("outbox:%s%s%s", message->target, message->key[0] ? ":" : "", message->key);
 		message->kind = CDC_MESSAGE_PLAIN;
 	}
 	if (message->kind == CDC_MESSAGE_DDL && !decoder->recorder.format->tells_ddl)

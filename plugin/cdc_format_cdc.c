@@ -8,7 +8,7 @@
 #include "cdc_json.h"
 #include "cdc_members.h"
 
-/* {"op":...,"source":...,"schema":...,"table":...,"commit_lsn":" */
+/* {"op":...,"source":...,"schema":...,"table":...,"schema_version":...,"commit_lsn":" */
 static CdcHead
 make_head(const CdcHeadInput *input)
 {
@@ -31,7 +31,15 @@ make_head(const CdcHeadInput *input)
 		cdc_put_literal(&writer, ",\"table\":");
 		cdc_put_string(&writer, input->table, strlen(input->table));
 	}
-	cdc_put_literal(&writer, ",\"commit_lsn\":\"");
+	if (input->schema_version)
+	{
+		cdc_put_literal(&writer, ",\"schema_version\":");
+		cdc_put_string(&writer, input->schema_version, strlen(input->schema_version));
+	}
+	if (input->is_schema)
+		cdc_put_byte(&writer, ',');
+	else
+		cdc_put_literal(&writer, ",\"commit_lsn\":\"");
 	cdc_writer_detach(&writer);
 	/* heads live long: without the room that is left over */
 	head.text = cdc_pad(text.data, text.len);

@@ -28,6 +28,8 @@ typedef struct CdcHeadInput
 	const char *metadata; /* "" or ,"name":value... */
 	const char *schema;   /* NULL, as table is: the record belongs to no relation */
 	const char *table;
+	const char *schema_version; /* NULL: not told */
+	bool is_schema;             /* of a schema record: what stands before its member "version" */
 	CdcEncoding *encoding;
 } CdcHeadInput;
 

@@ -109,6 +109,7 @@ typedef struct CdcOptions
 	int on_expression_error;
 	int privileges;
 	int ddl;
+	bool schemas;
 	List *strip_records; /* of CdcRecordName *: sent without what is in their rows */
 
 	/* of format=wal2json, by its names */

@@ -52,8 +52,9 @@
  *				the commit record, or empty where none was asked for.
  *	SNAPSHOT	reserved for records of existing rows: a record whose commit_lsn is the slot's
  *				consistent point, or that of the watermark that ends its chunk.
- *	SCHEMA		reserved for schema records: facts keyed by relation and version, which have no
- *				place in the sequence (seq and part are 0) and may be sent more than once.
+ *	SCHEMA		what the records of a relation consist of: a fact about the relation, named by its
+ *				version, which has no place in the sequence (seq, part and op are 0).	It comes before
+ *				the first record of that version in a session, so it may come more than once.
  * A reader refuses kinds it does not know: skipping one might lose a record.
  */
 #ifndef CDC_PROTOCOL_H
@@ -95,7 +96,7 @@
 #define CDC_FRAME_RECORD 'D'
 #define CDC_FRAME_COMMIT 'C'
 #define CDC_FRAME_SNAPSHOT 'S' /* reserved */
-#define CDC_FRAME_SCHEMA 'F'   /* reserved */
+#define CDC_FRAME_SCHEMA 'F'
 
 /* Operations. */
 #define CDC_OP_INSERT 'i'

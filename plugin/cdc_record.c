@@ -226,6 +226,34 @@ put_old_key(CdcRecorder *recorder, CdcChange *change)
 	}
 }
 
+/* Before the first record of a relation, and of each version of it. */
+static inline void
+tell_schema(CdcRecorder *recorder, CdcRelation *relation)
+{
+	CdcOutput *output = recorder->output;
+	CdcWriter *writer = &output->writer;
+	CdcFrame frame = {.kind = CDC_FRAME_SCHEMA, .relation = relation};
+	const CdcHead *head = &relation->schema_head;
+
+	if (likely(relation->schema_record == NULL) ||
+		strcmp(relation->schema_sent, relation->schema_version) == 0)
+		return;
+	cdc_output_start_record(output, &frame);
+	cdc_put_padded(writer, head->text, head->len);
+	cdc_put_bytes(writer, relation->schema_record, strlen(relation->schema_record));
+	if (cdc_writer_overflowed(writer))
+	{
+		cdc_writer_restart_record(writer);
+		cdc_put_padded(writer, head->text, head->len);
+		cdc_put_literal(writer, "\"version\":\"");
+		cdc_put_short(writer, relation->schema_version, strlen(relation->schema_version));
+		cdc_put_literal(writer, "\",\"oversized\":[\"columns\"]}");
+	}
+	cdc_output_end_payload(output, &frame);
+	cdc_output_end_record(output, &frame);
+	strlcpy(relation->schema_sent, relation->schema_version, sizeof(relation->schema_sent));
+}
+
 void
 cdc_record_change(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relation, uint64 seq)
 {
@@ -238,6 +266,7 @@ cdc_record_change(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relati
 
 	if (unlikely(relation->is_computed))
 		cdc_rows_compute(&recorder->rows, relation, recorder->transaction->commit_lsn, seq);
+	tell_schema(recorder, relation);
 	cdc_output_start_record(output, &change.frame);
 	recorder->format->put_change(recorder, &change, false);
 	if (unlikely(cdc_writer_overflowed(&output->writer)))
@@ -285,6 +314,7 @@ cdc_record_stripped(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *rela
 
 	/* outside of the attempt, whose end would undo it */
 	cdc_settings_pin(recorder->rows.settings);
+	tell_schema(recorder, relation);
 	cdc_output_start_record(output, &change.frame);
 	(void) cdc_try(attempt_change, &attempt, &sqlstate);
 	cdc_writer_restart_record(writer);
@@ -303,6 +333,7 @@ cdc_record_truncate(CdcRecorder *recorder, CdcRelation *relation, uint64 seq)
 		.frame = {
 			.kind = CDC_FRAME_RECORD, .op = CDC_OP_TRUNCATE, .seq = seq, .relation = relation}};
 
+	tell_schema(recorder, relation);
 	cdc_output_start_record(recorder->output, &change.frame);
 	recorder->format->put_truncate(recorder, &change);
 	cdc_output_end_payload(recorder->output, &change.frame);

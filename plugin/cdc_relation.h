@@ -16,6 +16,7 @@
 #include "cdc_outbox.h"
 #include "cdc_pipeline.h"
 #include "cdc_publication.h"
+#include "cdc_schema.h"
 #include "cdc_value.h"
 
 /*
@@ -76,11 +77,15 @@ typedef struct CdcRelation
 	char *table;
 	char *target; /* "": named by the sink */
 	CdcHead heads[CDC_NUM_CHANGE_KINDS];
-	uint64 replaced; /* bytes of the members' names that could not be converted to UTF-8 */
+	char schema_version[CDC_SCHEMA_VERSION_SIZE];
+	char *schema_record; /* from its version on; NULL: none is asked for */
+	CdcHead schema_head; /* what stands before that */
+	uint64 replaced;     /* bytes of the members' names that could not be converted to UTF-8 */
 
 	/* the cache's own */
-	uint32 number;  /* in frames; from 1 */
-	bool announced; /* its relation frame has been sent */
+	uint32 number;                             /* in frames; from 1 */
+	bool announced;                            /* its relation frame has been sent */
+	char schema_sent[CDC_SCHEMA_VERSION_SIZE]; /* the version that was sent last; "": none */
 	bool valid;
 	uint64 generation;
 	Size bytes; /* of the context, as counted in the cache's */

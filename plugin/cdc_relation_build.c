@@ -40,6 +40,7 @@ typedef struct Build
 	Bitmapset *logged; /* attnum - 1 of the identity's columns; of the primary key's under FULL */
 	CdcTypeBuilder types;
 	const CdcRecordFormat *format;
+	CdcLabelInput *labels; /* what is known of each of its columns, in their order */
 } Build;
 
 /* The rule being followed, for what goes wrong in it. */
@@ -225,6 +226,7 @@ finish_column(Build *build, CdcColumn *column, const char *member, Form_pg_attri
 						   .settings = build->types.settings};
 	uint64 replaced = encoding->replaced;
 
+	build->labels[column - build->built->columns] = input;
 	column->name = cdc_make_name(member, encoding, &column->name_len);
 	encoding->replaced = replaced; /* counted in the label */
 	column->label = build->format->make_label(&input, &column->label_len);
@@ -426,6 +428,8 @@ build_columns(Build *build, CdcColumn **by_attnum)
 
 	build->built->columns =
 		palloc0(sizeof(CdcColumn) * Max(desc->natts + list_length(build->rules), 1));
+	build->labels =
+		palloc0(sizeof(CdcLabelInput) * Max(desc->natts + list_length(build->rules), 1));
 	build->built->lookups = palloc(sizeof(CdcLookupUse) * Max(list_length(build->rules), 1));
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -576,6 +580,16 @@ build_heads(Build *build)
 	build->built->schema = cdc_encoding_to_utf8(encoding, schema);
 	build->built->table = cdc_encoding_to_utf8(encoding, table);
 	build->built->target = target ? cdc_encoding_to_utf8(encoding, target->definition) : "";
+	if (build->builder->options->schemas)
+	{
+		cdc_schema_build(build->built, build->labels, build->published, encoding,
+						 build->types.settings);
+		input.op = "schema";
+		input.is_schema = true;
+		build->built->schema_head = build->format->make_head(&input);
+		input.is_schema = false;
+		input.schema_version = build->built->schema_version;
+	}
 	for (int kind = 0; kind < CDC_NUM_CHANGE_KINDS; kind++)
 	{
 		input.op = ops[kind];
@@ -666,6 +680,7 @@ cdc_relation_build(CdcRelation *built, Relation relation, CdcRelationBuilder *bu
 	built->nvarlenas = built->ncolumns = built->nkeys = 0;
 	built->is_computed = false;
 	built->outbox = NULL;
+	built->schema_record = NULL;
 	built->nlookups = 0;
 	memset(built->filters, 0, sizeof(built->filters));
 

@@ -233,7 +233,7 @@ refuses_unknown_frames(void **state)
 	{
 		char kind;
 		char op;
-	} bad[] = {{'S', 's'}, {'F', 0},   {'X', 'i'}, {0, 0},     {'D', 0},
+	} bad[] = {{'S', 's'}, {'F', 'i'}, {'X', 'i'}, {0, 0},     {'D', 0},
 			   {'D', 'c'}, {'D', 's'}, {'D', 'x'}, {'C', 'i'}, {'R', 'i'}};
 	Builder builder;
 	Frame frame;
