@@ -57,7 +57,7 @@ is(scalar(told($out)), 7, 'nothing new, nothing written');
 my $position = sidecar_position($out);
 $node->safe_psql('postgres', 'INSERT INTO t SELECT generate_series(5, 2000)');
 my $client = start_client($db, 's', "file://$out", args => [ '--option=schemas=on', '--commit-interval=0' ]);
-wait_until(sub { slurp_bytes($out) =~ /"after":\{"id":9\d\d,/ }, 'in the middle');
+wait_until('in the middle', sub { slurp_bytes($out) =~ /"after":\{"id":9\d\d,/ });
 kill_client($client, 'KILL');
 stream(@stream);
 my @records = grep { !/^schema/ } told($out);
