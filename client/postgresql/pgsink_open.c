@@ -18,7 +18,7 @@
 
 /* The older client's session is ended, which takes a moment; anything else that holds locks here is
  * somebody at work by hand. */
-#define OPEN_LOCK_TIMEOUT "10s"
+#define OPEN_LOCK_TIMEOUT "5s"
 
 static const char *const open_what = "opening the sink";
 static const char *const fence_what = "taking over the sink";
