@@ -56,4 +56,5 @@ const FileOps file_ops_system = {
 	.fdatasync = fdatasync,
 	.rename = ops_rename,
 	.sync_directory = ops_sync_directory,
+	.unlink = unlink,
 };

@@ -20,6 +20,7 @@ typedef struct FileOps
 	int (*fdatasync)(int fd);
 	int (*rename)(const char *from, const char *to); /* fails with EEXIST where to exists */
 	int (*sync_directory)(const char *path);
+	int (*unlink)(const char *path);
 } FileOps;
 
 extern const FileOps file_ops_system;

@@ -61,6 +61,10 @@ sidecar_encode(uint8_t *slot, const SidecarState *state, CdcError *err)
 
 	json_object_object_add(object, "file", json_object_new_int64((int64_t) state->file));
 	json_object_object_add(object, "offset", json_object_new_int64((int64_t) state->offset));
+	if (state->zstd)
+		json_object_object_add(object, "compress", json_object_new_string("zstd"));
+	if (state->began != 0)
+		json_object_object_add(object, "began", json_object_new_int64(state->began));
 	if (state->has_position)
 		json_object_object_add(object, "position",
 							   position_to_json(&state->source, &state->position));
@@ -104,6 +108,28 @@ read_hex(const uint8_t *at, int digits, char end, uint64_t *value)
 	return at[digits] == (uint8_t) end;
 }
 
+/* A member that need not be there; false where it is, and is not what it must be. */
+static bool
+read_compress(struct json_object *object, SidecarState *state)
+{
+	struct json_object *member;
+
+	state->zstd = json_object_object_get_ex(object, "compress", &member);
+	return !state->zstd || (json_object_is_type(member, json_type_string) &&
+							strcmp(json_object_get_string(member), "zstd") == 0);
+}
+
+static bool
+read_began(struct json_object *object, SidecarState *state)
+{
+	struct json_object *member;
+
+	if (!json_object_object_get_ex(object, "began", &member))
+		return true;
+	state->began = json_object_get_int64(member);
+	return json_object_is_type(member, json_type_int) && state->began > 0;
+}
+
 static bool
 read_json(const char *json, size_t length, SidecarState *state)
 {
@@ -120,7 +146,8 @@ read_json(const char *json, size_t length, SidecarState *state)
 	if (good && json_object_object_get_ex(object, "offset", &member) &&
 		json_object_is_type(member, json_type_int))
 		offset = json_object_get_int64(member);
-	good = good && file > 0 && offset >= 0;
+	good = good && file > 0 && offset >= 0 && read_compress(object, state) &&
+		   read_began(object, state);
 	state->file = (uint64_t) file;
 	state->offset = (uint64_t) offset;
 	state->has_position = good && json_object_object_get_ex(object, "position", &member);

@@ -25,6 +25,8 @@ typedef struct SidecarState
 	uint64_t generation; /* rises with each write; its lowest bit says which slot it goes to */
 	uint64_t file;       /* number that the current file gets when it is rotated: 1, 2, ... */
 	uint64_t offset;     /* bytes of the current file that count */
+	bool zstd;           /* they are zstd's frames, whole ones, else lines */
+	int64_t began; /* when the first of them came: seconds since 1970; 0: none has, or unknown */
 	bool has_position;
 	Source source;
 	Position position;

@@ -1,11 +1,13 @@
 /*
  * sink_file.c
- *		file://PATH[?rotate=SIZE]: records as lines, each exactly once.
+ *		file://PATH[?PARAMETER=VALUE&...]: records as lines, each exactly once.
  *
- * The loop's thread gathers lines in a buffer and writes it; a worker thread syncs data and sidecar
- * (file_store.c), so that neither the socket nor the server's questions wait for the disk.	 There is
- * at most one job; while it runs, more is written behind what it makes durable.  A rotation is a job
- * too, during which nothing is taken.
+ * The loop's thread gathers lines in a buffer, compresses and writes them (file_writer.c); a worker
+ * thread syncs data and sidecar (file_store.c), so that neither the socket nor the server's questions
+ * wait for the disk.  There is at most one job; while it runs, more is written behind what it makes
+ * durable.  A rotation is a job too, during which nothing is taken.
+ *
+ * A compressed frame ends wherever a job makes durable, so that what counts is whole frames.
  */
 #include "sink.h"
 
@@ -13,21 +15,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "file_look.h"
 #include "file_store.h"
+#include "file_writer.h"
 #include "options.h"
 #include "worker.h"
 
-/* One write() per so many bytes at most; larger gains nothing measurable. */
-#define BUFFER_SIZE (256 * 1024)
-
 /* A rotated file smaller than this would be nearly all renames and syncs. */
 #define MIN_ROTATE (64 * 1024)
+
+/* PostgreSQL's epoch, which clock_timestamp() counts from, in seconds since 1970. */
+#define EPOCH_2000 INT64_C(946684800)
+
+#define PARAMETERS "rotate=SIZE, rotate-every=TIME, compress=zstd"
 
 /* What a job makes durable, and where it leaves off. */
 typedef struct Commit
 {
 	uint64_t size;  /* of the current file */
+	int64_t began;  /* when it got its first byte */
 	uint64_t bytes; /* of payload since open() */
 	Position position;
 } Commit;
@@ -36,17 +43,19 @@ typedef struct FileSink
 {
 	SinkBase base;
 	SinkUri uri;
-	uint64_t rotate; /* bytes; 0: never */
+	uint64_t rotate;      /* bytes; 0: never */
+	int64_t rotate_every; /* seconds; 0: never */
+	const CompressorOps *compressor;
 	int64_t commit_interval;
 	uint64_t max_in_flight;
 
 	/* from open() to close() */
 	FileStore *store;
 	Worker *worker;
+	FileWriter *writer;
 	Source source;
-	char *buffer;
-	size_t buffered;
-	Position taken;       /* after all that was taken */
+	int64_t began;  /* when the current file got its first byte, seconds since 1970; 0: empty */
+	Position taken; /* after all that was taken */
 	uint64_t taken_bytes; /* of payload */
 	bool dirty;           /* taken is ahead of what the job under way makes durable */
 	int64_t dirty_since;  /* poll() that first saw it so; 0: not yet */
@@ -59,25 +68,79 @@ typedef struct FileSink
 } FileSink;
 
 static CdcStatus
+read_rotate(FileSink *sink, const char *value, CdcError *err)
+{
+	CdcStatus status = options_parse_size(value, "rotate in the sink's URI", &sink->rotate, err);
+
+	if (status == CDC_OK && sink->rotate < MIN_ROTATE)
+		return cdc_error(err, CDC_USAGE,
+						 "rotate=%s in the sink's URI is too small; at least 64KiB is allowed",
+						 value);
+	return status;
+}
+
+static CdcStatus
+read_rotate_every(FileSink *sink, const char *value, CdcError *err)
+{
+	int64_t time;
+	CdcStatus status = options_parse_duration(value, "rotate-every in the sink's URI", &time, err);
+
+	if (status == CDC_OK && (time < CLOCK_SECOND || time % CLOCK_SECOND != 0))
+		return cdc_error(err, CDC_USAGE,
+						 "rotate-every=%s in the sink's URI is not allowed; it has to be whole "
+						 "seconds, at least one",
+						 value);
+	sink->rotate_every = status == CDC_OK ? time / CLOCK_SECOND : 0;
+	return status;
+}
+
+static CdcStatus
+read_compress(FileSink *sink, const char *value, CdcError *err)
+{
+	if (strcmp(value, "none") == 0)
+		return CDC_OK;
+	if (strcmp(value, "zstd") != 0)
+		return cdc_error(err, CDC_USAGE,
+						 "compress=%s in the sink's URI is none of \"none\" and \"zstd\"", value);
+#ifdef HAVE_ZSTD
+	sink->compressor = &compressor_zstd;
+	return CDC_OK;
+#else
+	(void) sink;
+	cdc_error(err, CDC_USAGE, "this cdc_client was built without zstd");
+	cdc_error_hint(err, "Its library was not there.  apt-get install libzstd-dev, and build anew.");
+	return CDC_USAGE;
+#endif
+}
+
+static CdcStatus
 read_params(FileSink *sink, CdcError *err)
 {
+	static const struct
+	{
+		const char *name;
+		CdcStatus (*read)(FileSink *sink, const char *value, CdcError *err);
+	} params[] = {
+		{"rotate", read_rotate},
+		{"rotate-every", read_rotate_every},
+		{"compress", read_compress},
+	};
+	const size_t num_params = sizeof(params) / sizeof(params[0]);
+
 	for (int i = 0; i < sink->uri.num_params; i++)
 	{
 		CdcStatus status;
+		size_t at = 0;
 
-		if (strcmp(sink->uri.params[i].name, "rotate") != 0)
+		while (at < num_params && strcmp(params[at].name, sink->uri.params[i].name) != 0)
+			at++;
+		if (at == num_params)
 			return cdc_error(err, CDC_USAGE,
-							 "the file sink has no parameter \"%s\"; it has: rotate=SIZE",
+							 "the file sink has no parameter \"%s\"; it has: " PARAMETERS,
 							 sink->uri.params[i].name);
-		status = options_parse_size(sink->uri.params[i].value, "rotate in the sink's URI",
-									&sink->rotate, err);
+		status = params[at].read(sink, sink->uri.params[i].value, err);
 		if (status != CDC_OK)
 			return status;
-		if (sink->rotate < MIN_ROTATE)
-			return cdc_error(err, CDC_USAGE,
-							 "rotate=%s in the sink's URI is too small; "
-							 "at least 64KiB is allowed",
-							 sink->uri.params[i].value);
 	}
 	return CDC_OK;
 }
@@ -134,11 +197,18 @@ file_close(Sink *base)
 	FileSink *sink = (FileSink *) base;
 
 	worker_stop(sink->worker);
+	file_writer_free(sink->writer);
 	file_store_close(sink->store);
-	free(sink->buffer);
 	sink->worker = NULL;
+	sink->writer = NULL;
 	sink->store = NULL;
-	sink->buffer = NULL;
+}
+
+/* Since 1970; the wall's clock, not the one that never jumps. */
+static int64_t
+seconds_now(void)
+{
+	return clock_timestamp() / CLOCK_SECOND + EPOCH_2000;
 }
 
 static CdcStatus
@@ -149,20 +219,21 @@ file_open(Sink *base, const Source *source, Source *stored_source, Position *pos
 	CdcStatus status;
 
 	sink->source = *source;
-	sink->buffered = 0;
 	sink->taken_bytes = 0;
 	sink->dirty = sink->flush_wanted = sink->rotate_wanted = sink->busy = sink->rotating = false;
 	sink->dirty_since = 0;
 	memset(&sink->progress, 0, sizeof(sink->progress));
-	sink->buffer = malloc(BUFFER_SIZE);
-	if (sink->buffer == NULL)
-		return cdc_error(err, CDC_RETRY, "out of memory");
-	status = file_store_open(&sink->store, &file_ops_system, sink->uri.path, stored_source,
-							 position, found, err);
+	status = file_store_open(&sink->store, &file_ops_system, sink->uri.path,
+							 sink->compressor != NULL, stored_source, position, found, err);
+	if (status == CDC_OK)
+		status = file_writer_create(&sink->writer, sink->store, sink->compressor, err);
 	if (status == CDC_OK)
 		status = worker_start(&sink->worker, err);
 	if (status != CDC_OK)
 		return status;
+	sink->began = file_store_began(sink->store);
+	if (sink->began == 0 && !file_writer_is_empty(sink->writer))
+		sink->began = seconds_now();
 	memset(&sink->taken, 0, sizeof(sink->taken));
 	if (*found && source_equal(source, stored_source))
 		sink->progress.durable = sink->taken = *position;
@@ -175,36 +246,6 @@ file_sink_look(Sink *base, const Source *source, Source *stored_source, Position
 {
 	(void) source;
 	return file_look(((FileSink *) base)->uri.path, stored_source, position, found, err);
-}
-
-static CdcStatus
-write_buffer(FileSink *sink, CdcError *err)
-{
-	CdcStatus status = file_store_write(sink->store, sink->buffer, sink->buffered, err);
-
-	sink->buffered = 0;
-	return status;
-}
-
-/* One line; what does not fit into an empty buffer is written by itself. */
-static CdcStatus
-put_line(FileSink *sink, const char *data, size_t length, CdcError *err)
-{
-	CdcStatus status = CDC_OK;
-
-	if (sink->buffered + length + 1 > BUFFER_SIZE)
-		status = write_buffer(sink, err);
-	if (status == CDC_OK && length + 1 > BUFFER_SIZE)
-	{
-		status = file_store_write(sink->store, data, length, err);
-		length = 0;
-	}
-	if (status != CDC_OK)
-		return status;
-	memcpy(sink->buffer + sink->buffered, data, length);
-	sink->buffered += length;
-	sink->buffer[sink->buffered++] = '\n';
-	return CDC_OK;
 }
 
 static void
@@ -220,22 +261,20 @@ file_deliver(Sink *base, const SinkRecord *record, const Position *after, bool *
 {
 	FileSink *sink = (FileSink *) base;
 	size_t length = record->frame->payload_length;
-	uint64_t size;
-	CdcStatus status;
+	bool empty = file_writer_is_empty(sink->writer);
+	bool fits = true;
+	CdcStatus status = CDC_OK;
 
 	*taken = false;
-	if (sink->rotate_wanted)
-		return CDC_OK;
-	if (sink->rotate > 0)
-	{
-		size = file_store_size(sink->store) + sink->buffered;
-		if (size > 0 && size + length + 1 > sink->rotate)
-		{
-			sink->rotate_wanted = true;
-			return CDC_OK;
-		}
-	}
-	status = put_line(sink, record->frame->payload, length, err);
+	if (!sink->rotate_wanted && sink->rotate > 0 && !empty)
+		status = file_writer_fits(sink->writer, length, sink->rotate, &fits, err);
+	if (!fits)
+		sink->rotate_wanted = true;
+	if (status != CDC_OK || sink->rotate_wanted)
+		return status;
+	if (empty)
+		sink->began = seconds_now();
+	status = file_writer_put(sink->writer, record->frame->payload, length, err);
 	if (status != CDC_OK)
 		return status;
 	sink->taken_bytes += length;
@@ -274,8 +313,9 @@ run_job(void *arg, CdcError *err)
 	const Commit *job = &sink->job;
 
 	if (sink->rotating)
-		return file_store_rotate(sink->store, &sink->source, &job->position, err);
-	return file_store_commit(sink->store, job->size, &sink->source, &job->position, err);
+		return file_store_rotate(sink->store, job->began, &sink->source, &job->position, err);
+	return file_store_commit(sink->store, job->size, job->began, &sink->source, &job->position,
+							 err);
 }
 
 static bool
@@ -288,17 +328,38 @@ commit_is_due(const FileSink *sink, int64_t now)
 		   now - sink->dirty_since >= sink->commit_interval;
 }
 
-static void
-start_job(FileSink *sink)
+/* When the current file's period ends: multiples of it count from 1970, so hours are UTC's. */
+static int64_t
+period_end(const FileSink *sink)
 {
+	return (sink->began / sink->rotate_every + 1) * sink->rotate_every;
+}
+
+static bool
+period_is_over(const FileSink *sink)
+{
+	return sink->rotate_every > 0 && sink->began > 0 && seconds_now() >= period_end(sink);
+}
+
+static CdcStatus
+start_job(FileSink *sink, CdcError *err)
+{
+	CdcStatus status = file_writer_end(sink->writer, err);
+
+	if (status != CDC_OK)
+		return status;
 	sink->job.size = file_store_size(sink->store);
+	sink->job.began = sink->began;
 	sink->job.bytes = sink->taken_bytes;
 	sink->job.position = sink->taken;
 	sink->rotating = sink->rotate_wanted;
 	sink->busy = true;
 	sink->dirty = sink->flush_wanted = false;
 	sink->dirty_since = 0;
+	if (sink->rotating)
+		sink->began = 0;
 	worker_submit(sink->worker, run_job, sink);
+	return CDC_OK;
 }
 
 static CdcStatus
@@ -326,35 +387,42 @@ file_poll(Sink *base, int64_t now, SinkProgress *progress, CdcError *err)
 	CdcStatus status = collect_job(sink, err);
 
 	/* What was gathered becomes visible to readers of the file now; durable it becomes by the job. */
-	if (status == CDC_OK && sink->buffered > 0 && !sink->rotating)
-		status = write_buffer(sink, err);
+	if (status == CDC_OK && !sink->rotating)
+		status = file_writer_pass(sink->writer, err);
 	if (status != CDC_OK)
 		return status;
+	if (!sink->rotating && period_is_over(sink))
+		sink->rotate_wanted = true;
 	if (sink->dirty && sink->dirty_since == 0)
 		sink->dirty_since = now;
 	if (!sink->busy && (sink->rotate_wanted || (sink->dirty && commit_is_due(sink, now))))
-		start_job(sink);
+		status = start_job(sink, err);
 	if (!sink->dirty)
 		sink->flush_wanted = false;
 	*progress = sink->progress;
-	return CDC_OK;
+	return status;
 }
 
 static void
 file_wait(Sink *base, int64_t now, SinkWait *wait)
 {
 	FileSink *sink = (FileSink *) base;
+	int64_t rotation;
 
-	(void) now;
 	wait->fds[wait->num_fds].fd = worker_fd(sink->worker);
 	wait->fds[wait->num_fds++].events = POLLIN;
 	if (sink->dirty && !sink->busy)
 		wait->deadline = sink->dirty_since + sink->commit_interval;
+	if (sink->rotate_every == 0 || sink->began == 0 || sink->busy)
+		return;
+	rotation = now + (period_end(sink) - EPOCH_2000) * CLOCK_SECOND - clock_timestamp();
+	if (wait->deadline == 0 || rotation < wait->deadline)
+		wait->deadline = rotation;
 }
 
 const SinkOps sink_file_ops = {
 	.name = "file",
-	.syntax = "file:///PATH[?rotate=SIZE]",
+	.syntax = "file:///PATH[?rotate=SIZE][&rotate-every=TIME][&compress=zstd]",
 	.summary = "a file of lines, each record exactly once",
 	.takes_schemas = true,
 	.create = file_create,

@@ -184,6 +184,7 @@ static const FileOps recorder = {
 	.fdatasync = record_fdatasync,
 	.rename = record_rename,
 	.sync_directory = record_sync_directory,
+	.unlink = unlink,
 };
 
 static int
@@ -267,13 +268,13 @@ position_of(int n)
 }
 
 static FileStore *
-open_store(const FileOps *file_ops, Position *position, CdcStatus expected)
+open_store_as(const FileOps *file_ops, bool zstd, Position *position, CdcStatus expected)
 {
 	FileStore *store;
 	Source source;
 	bool found;
 	CdcStatus status =
-		file_store_open(&store, file_ops, path_in("out"), &source, position, &found, &err);
+		file_store_open(&store, file_ops, path_in("out"), zstd, &source, position, &found, &err);
 
 	if (status != expected)
 		fail_msg("%d instead of %d: %s", status, expected, status == CDC_OK ? "" : err.message);
@@ -282,6 +283,12 @@ open_store(const FileOps *file_ops, Position *position, CdcStatus expected)
 	if (status == CDC_OK && !found)
 		memset(position, 0, sizeof(*position));
 	return store;
+}
+
+static FileStore *
+open_store(const FileOps *file_ops, Position *position, CdcStatus expected)
+{
+	return open_store_as(file_ops, false, position, expected);
 }
 
 static void
@@ -300,16 +307,16 @@ commit_record(FileStore *store, int n, bool rotate)
 	CdcStatus status;
 
 	if (rotate)
-		status = file_store_rotate(store, &here, &position, &err);
+		status = file_store_rotate(store, 0, &here, &position, &err);
 	else
-		status = file_store_commit(store, file_store_size(store), &here, &position, &err);
+		status = file_store_commit(store, file_store_size(store), 0, &here, &position, &err);
 	assert_int_equal(status, CDC_OK);
 	record(OP_COMMITTED, -1)->offset = n;
 }
 
 /*
  * Two lives of the store: records, commits that leave some of them out, commits of nothing new, three
- * rotations, and an end amidst a commit: its sidecar is written, but its sync fails.	 The page cache
+ * rotations and a fourth because the second life writes another form, and an end amidst a commit: its sidecar is written, but its sync fails.	 The page cache
  * then shows the second life a position that the disk may not have.
  */
 static void
@@ -328,10 +335,10 @@ run_store(void)
 	}
 	position = position_of(20);
 	fail_sidecar_sync = true;
-	assert_int_equal(file_store_commit(store, file_store_size(store), &here, &position, &err),
+	assert_int_equal(file_store_commit(store, file_store_size(store), 0, &here, &position, &err),
 					 CDC_RETRY);
 	file_store_close(store);
-	store = open_store(&recorder, &position, CDC_OK);
+	store = open_store_as(&recorder, true, &position, CDC_OK);
 	assert_int_equal(position.id.commit_lsn, 20);
 	record(OP_COMMITTED, -1)->offset = 20; /* what open() returns, the server may be told */
 	for (int n = 21; n <= 26; n++)
@@ -567,7 +574,7 @@ check_disk(int crash, const char *what)
 	check_content(count, what, crash);
 	write_record(store, count + 1);
 	position = position_of(count + 1);
-	assert_int_equal(file_store_rotate(store, &here, &position, &err), CDC_OK);
+	assert_int_equal(file_store_rotate(store, 0, &here, &position, &err), CDC_OK);
 	file_store_close(store);
 	store = open_store(&quick, &position, CDC_OK);
 	assert_int_equal(position.id.commit_lsn, count + 1);
@@ -635,8 +642,8 @@ check_fails_without_syncs(void **state)
 			for (int at = 0; at < crash; at++)
 				if (ops[at].kind == OP_COMMITTED)
 					durable = (int) ops[at].offset;
-			if (file_store_open(&store, &quick, path_in("out"), &source, &position, &found, &err) !=
-				CDC_OK)
+			if (file_store_open(&store, &quick, path_in("out"), false, &source, &position, &found,
+								&err) != CDC_OK)
 				lost++;
 			else
 			{
@@ -674,6 +681,7 @@ refuses_data_that_is_not_its_own(void **state)
 	open_store(&quick, &position, CDC_STOP);
 	assert_non_null(strstr(err.message, "holds 10 bytes"));
 	assert_string_not_equal(err.hint, "");
+	assert_int_equal(access(path_in("out.cdc-position"), F_OK), -1);
 	put_file("out.cdc-position", "not a sidecar");
 	open_store(&quick, &position, CDC_STOP);
 	put_file("out", "");
@@ -723,7 +731,7 @@ refuses_a_missing_directory(void **state)
 
 	(void) state;
 	assert_int_equal(
-		file_store_open(&store, &quick, path_in("no/out"), &source, &position, &found, &err),
+		file_store_open(&store, &quick, path_in("no/out"), false, &source, &position, &found, &err),
 		CDC_USAGE);
 	assert_non_null(strstr(err.hint, "directory must exist"));
 }
@@ -744,7 +752,7 @@ keeps_rotated_files(void **state)
 	put_file("out.000003", "kept\n");
 	write_record(store, 2);
 	position = position_of(2);
-	assert_int_not_equal(file_store_rotate(store, &here, &position, &err), CDC_OK);
+	assert_int_not_equal(file_store_rotate(store, 0, &here, &position, &err), CDC_OK);
 	assert_non_null(strstr(err.hint, "out.000003"));
 	file_store_close(store);
 	open_store(&quick, &position, CDC_STOP);
@@ -752,6 +760,80 @@ keeps_rotated_files(void **state)
 	assert_int_equal(unlink(path_in("out.000003")), 0);
 	file_store_close(open_store(&quick, &position, CDC_OK));
 	assert_int_equal(position.id.commit_lsn, 2);
+}
+
+/* What was made for a start that came to nothing goes again; what anything was stored in stays. */
+static void
+leaves_nothing_unused(void **state)
+{
+	Position position;
+	FileStore *store = open_store(&quick, &position, CDC_OK);
+
+	(void) state;
+	file_store_close(store);
+	assert_int_equal(access(path_in("out"), F_OK), -1);
+	assert_int_equal(access(path_in("out.cdc-position"), F_OK), -1);
+	/* a file that somebody has made stays theirs */
+	put_file("out", "");
+	file_store_close(open_store(&quick, &position, CDC_OK));
+	assert_int_equal(access(path_in("out"), F_OK), 0);
+	assert_int_equal(access(path_in("out.cdc-position"), F_OK), -1);
+	/* written and not committed: the sidecar says that it does not count */
+	store = open_store(&quick, &position, CDC_OK);
+	write_record(store, 1);
+	file_store_close(store);
+	assert_int_equal(access(path_in("out.cdc-position"), F_OK), 0);
+	store = open_store(&quick, &position, CDC_OK);
+	assert_int_equal(file_store_size(store), 0);
+	file_store_close(store);
+	/* a position without a byte is something */
+	store = open_store(&quick, &position, CDC_OK);
+	commit_record(store, 0, false);
+	file_store_close(store);
+	file_store_close(open_store(&quick, &position, CDC_OK));
+	assert_int_equal(access(path_in("out.cdc-position"), F_OK), 0);
+}
+
+/* Lines and frames are never in one file; the sidecar remembers which, and since when. */
+static void
+rotates_what_is_of_another_form(void **state)
+{
+	Position position;
+	FileStore *store = open_store(&quick, &position, CDC_OK);
+
+	(void) state;
+	write_record(store, 1);
+	position = position_of(1);
+	assert_int_equal(file_store_commit(store, file_store_size(store), 1234, &here, &position, &err),
+					 CDC_OK);
+	file_store_close(store);
+	store = open_store(&quick, &position, CDC_OK);
+	assert_int_equal(file_store_began(store), 1234);
+	file_store_close(store);
+	assert_int_equal(access(path_in("out.000001"), F_OK), -1);
+
+	store = open_store_as(&quick, true, &position, CDC_OK);
+	assert_int_equal(access(path_in("out.000001"), F_OK), 0);
+	assert_int_equal(position.id.commit_lsn, 1);
+	assert_int_equal(file_store_began(store), 0);
+	assert_int_equal(file_store_size(store), 0);
+	write_record(store, 2);
+	commit_record(store, 2, false);
+	file_store_close(store);
+	file_store_close(open_store_as(&quick, true, &position, CDC_OK));
+	assert_int_equal(access(path_in("out.000002"), F_OK), -1);
+
+	/* an empty file has no form yet */
+	store = open_store(&quick, &position, CDC_OK);
+	assert_int_equal(access(path_in("out.000002"), F_OK), 0);
+	file_store_close(store);
+	file_store_close(open_store_as(&quick, true, &position, CDC_OK));
+	store = open_store(&quick, &position, CDC_OK);
+	write_record(store, 3);
+	commit_record(store, 3, false);
+	file_store_close(store);
+	assert_int_equal(access(path_in("out.000003"), F_OK), -1);
+	check_content(3, "of two forms", 0);
 }
 
 /* The lock is one between processes. */
@@ -777,8 +859,8 @@ names_who_has_the_file(void **state)
 		bool found;
 
 		close(done[1]);
-		if (file_store_open(&store, &quick, path_in("out"), &source, &position, &found, &err) !=
-				CDC_OK ||
+		if (file_store_open(&store, &quick, path_in("out"), false, &source, &position, &found,
+							&err) != CDC_OK ||
 			write(ready[1], &byte, 1) != 1 || read(done[0], &byte, 1) < 0)
 			_exit(1);
 		_exit(0);
@@ -852,6 +934,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(refuses_what_is_no_regular_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(refuses_a_missing_directory, setup, teardown),
 		cmocka_unit_test_setup_teardown(keeps_rotated_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(leaves_nothing_unused, setup, teardown),
+		cmocka_unit_test_setup_teardown(rotates_what_is_of_another_form, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_who_has_the_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(full_disk_loses_nothing, setup, teardown),
 	};
