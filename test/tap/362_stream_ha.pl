@@ -5,6 +5,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/lib";
+use CdcPostgresqlSink;
 use CdcStream;
 use CdcTest;
 use PostgreSQL::Test::Cluster;
@@ -70,6 +71,40 @@ ok($node->poll_query_until('postgres', "SELECT confirmed_flush_lsn >= '$end' FRO
 	'everything is delivered in the end');
 is(kill_client($_, 'TERM'), 0, 'ends on request') foreach $first, $second;
 check_bank('each record once and in order over all of it', $node, $file);
+
+# A sink that fences: the second goes on while the first sleeps, in the midst of its work.
+my $sink = sink_uri($node, 'sink');
+$node->safe_psql('postgres', 'CREATE DATABASE sink');
+$node->safe_psql('postgres', 'DROP TABLE accounts');
+make_bank($node, 'fenced');
+$first = start_client($db, 'fenced', $sink, args => \@args);
+wait_log($first, qr/streaming slot/);
+$second = start_client($db, 'fenced', $sink, args => \@args);
+wait_log($second, qr/waiting for the slot/);
+$load = start_bank_load($node);
+my $stored = sub { my $position = sink_position($node, 'sink', 'fenced'); lsn_number($position->{commit_lsn} // '0/0') };
+for my $round (1 .. 2)
+{
+	my $before = $stored->();
+	wait_until('records of the first', sub { $stored->() > $before + 10_000 });
+	kill 'STOP', $first->{pid};
+	$started = time();
+	my $streams = () = client_log($second) =~ /streaming slot/g;
+	wait_log($second, qr/streaming slot/, $streams + 1);
+	cmp_ok(time() - $started, '<', 15, "stopped, round $round: the second takes over when the server has noticed");
+	$before = $stored->();
+	wait_until('records of the second', sub { $stored->() > $before + 10_000 });
+	my $waits = () = client_log($first) =~ /waiting for the slot/g;
+	kill 'CONT', $first->{pid};
+	wait_log($first, qr/waiting for the slot/, $waits + 1);
+	($first, $second) = ($second, $first);
+}
+stop_bank_load($load);
+$end = $node->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()');
+ok($node->poll_query_until('postgres', "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'fenced'"),
+	'everything is delivered in the end');
+is(kill_client($_, 'TERM'), 0, 'ends on request') foreach $first, $second;
+check_bank('a sink that fences: each record once and in order', $node, sink_bank_file($node, 'sink'));
 
 $node->stop;
 done_testing();
