@@ -73,8 +73,9 @@ $proxy->stop;
 $other->stop;
 
 # An output that is a socket hangs up: noticed while idle, and not by spinning.
+create_slot($node, 'postgres', 'socket'); # of its own: an idle client moves its slot on
 socketpair(my $ours, my $theirs, AF_UNIX, SOCK_STREAM, PF_UNSPEC) or die "socketpair failed: $!";
-$client = start_client($db, 's', '-', stdout => $theirs);
+$client = start_client($db, 'socket', '-', stdout => $theirs);
 close($theirs);
 wait_log($client, qr/streaming slot/);
 close($ours);
@@ -104,11 +105,12 @@ pipe($reader, $writer);
 $node->safe_psql('postgres', "INSERT INTO t SELECT g, repeat('v', 100) FROM generate_series(100001, 110000) g");
 $client = start_client($db, 's', '-', stdout => $writer, args => ['--status-interval=100ms']);
 close($writer);
-# the pipe is full: the sink holds more than it can write
+# The pipe is full: the sink holds more than it can write.  (A user with many pipes gets small ones.)
+my $capacity = fcntl($reader, 1032, 0) or die "F_GETPIPE_SZ failed: $!"; # linux/fcntl.h
 wait_until('a full pipe', sub {
 	my $waiting = pack('i', 0);
 	ioctl($reader, 0x541B, $waiting) or die "FIONREAD failed: $!"; # asm-generic/ioctls.h
-	return unpack('i', $waiting) > 60_000;
+	return unpack('i', $waiting) > $capacity - 4096;
 });
 kill 'TERM', $client->{pid};
 $node->stop('immediate');

@@ -38,8 +38,8 @@ while ($text =~ /^```(sh|text)\n(.*?)^```$/msg)
 	}
 	$blocks++;
 	local %ENV = $node->_get_env();
-	delete $ENV{CDC_CLIENT};
 	$ENV{PATH} = dirname(client_binary()) . ":$ENV{PATH}";
+	delete $ENV{$_} foreach grep { /^CDC_/ } keys %ENV;    # the tests' own, not options of the client
 	$printed = '';
 	ok(IPC::Run::run([ 'sh', '-e', '-c', $block ], '<', \undef, '>', \$printed, '2>&1',
 			IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default)), "block $blocks runs") or diag($printed);

@@ -67,7 +67,7 @@ sub start_client
 	my $pid = fork // die "could not fork: $!";
 	if ($pid == 0)
 	{
-		delete $ENV{CDC_CLIENT};    # ours, not an option of the client
+		delete $ENV{$_} foreach grep { /^CDC_/ } keys %ENV;    # the tests' own, not options of the client
 		open(STDIN, '<', '/dev/null');
 		open(STDERR, '>', $log);
 		if ($options{stdout})
