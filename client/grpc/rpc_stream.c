@@ -88,6 +88,8 @@ rpc_library_start(void)
 {
 	if (getenv("GRPC_VERBOSITY") == NULL && getenv("GRPC_TRACE") == NULL)
 		gpr_set_log_function(say_nothing);
+	/* names as everything else here finds them, by getaddrinfo(); gRPC's own way (c-ares) leaks besides */
+	setenv("GRPC_DNS_RESOLVER", "native", 0);
 	grpc_init();
 }
 

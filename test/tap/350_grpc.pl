@@ -33,11 +33,12 @@ sub insert
 	return;
 }
 
+# A batch ends when it is full, and at the end: a loaded machine cuts none by the clock.
 # stream([URI's query], [args...]): until all is delivered, or it fails; (exit code, log)
 sub stream
 {
 	my ($query, @args) = @_;
-	return run_client($db, 'cdc', $server->url($query), '--until=now', '--commit-interval=10ms', @args);
+	return run_client($db, 'cdc', $server->url($query), '--until=now', '--commit-interval=1s', @args);
 }
 
 # whole(NAME): the server has each record that there is, once, in order, byte by byte
