@@ -27,7 +27,9 @@ OBJS = \
 	plugin/cdc_lookup_cache.o \
 	plugin/cdc_lookup_feed.o \
 	plugin/cdc_lookup_key.o \
+	plugin/cdc_lookup_long.o \
 	plugin/cdc_lookup_read.o \
+	plugin/cdc_lookup_reference.o \
 	plugin/cdc_mask.o \
 	plugin/cdc_members.o \
 	plugin/cdc_message.o \

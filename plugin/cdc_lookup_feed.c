@@ -1,6 +1,6 @@
 /*
  * cdc_lookup_feed.c
- *		Keeping the shadow of a lookup what its reference table says, and what a reference must be.
+ *		Keeping the shadow of a lookup what its reference table says.
  *
  * Two triggers on the reference do it, both ALWAYS (so that a table which is fed by logical replication
  * is followed, too): one for each row, and one for TRUNCATE.  The latter is also "UPDATE OF columns",
@@ -22,35 +22,27 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/indexing.h"
-#include "catalog/catalog.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_am.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
-#include "catalog/pg_inherits.h"
-#include "catalog/pg_type.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "commands/trigger.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
-#include "utils/typcache.h"
 
 #include "cdc_compat.h"
 #include "cdc_lookup_key.h"
+#include "cdc_lookup_long.h"
+#include "cdc_lookup_reference.h"
 
 CDC_SQL_FUNCTION(cdc_lookup_feed);
-CDC_SQL_FUNCTION(cdc_check_reference);
-CDC_SQL_FUNCTION(cdc_can_be_referenced);
+CDC_SQL_FUNCTION(cdc_lookup_fill);
 
 /* A shadow, its reference, and how they fit. */
 typedef struct Feed
@@ -62,71 +54,9 @@ typedef struct Feed
 	int nkeys;
 	Oid shadow_index;
 	Snapshot snapshot;
-	Datum *values; /* a row's, in the order of the shadow's columns */
+	Datum *values; /* a row's, by the shadow's columns, with room for all of them */
 	bool *nulls;
 } Feed;
-
-/*
- * Is it a unique index that a row can be found by for good?  Not one that is partial, deferrable, being built, or compares in another way than its columns' types do.
- */
-static bool
-identifies_rows(Relation index, TupleDesc desc)
-{
-	const FormData_pg_index *form = index->rd_index;
-
-	if (!form->indisunique || !form->indimmediate || !form->indisvalid || !form->indislive ||
-		index->rd_indextuple == NULL || RelationGetIndexPredicate(index) != NIL ||
-		RelationGetIndexExpressions(index) != NIL || index->rd_rel->relam != BTREE_AM_OID)
-		return false;
-	for (int i = 0; i < form->indnkeyatts; i++)
-	{
-		Form_pg_attribute attr = TupleDescAttr(desc, form->indkey.values[i] - 1);
-		Oid family = lookup_type_cache(attr->atttypid, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
-
-		if (!OidIsValid(family) || family != index->rd_opfamily[i] ||
-			index->rd_indcollation[i] != attr->attcollation)
-			return false;
-	}
-	return true;
-}
-
-static bool
-has_key(const FormData_pg_index *form, const int16 *columns, int ncolumns)
-{
-	if (form->indnkeyatts != ncolumns)
-		return false;
-	for (int i = 0; i < ncolumns; i++)
-	{
-		bool there = false;
-
-		for (int j = 0; j < ncolumns; j++)
-			there = there || form->indkey.values[i] == columns[j];
-		if (!there)
-			return false;
-	}
-	return true;
-}
-
-/* An index whose key are the columns, in any order; InvalidOid: there is none. */
-static Oid
-find_index(Relation relation, const int16 *columns, int ncolumns)
-{
-	List *indexes = RelationGetIndexList(relation);
-	Oid found = InvalidOid;
-	ListCell *cell;
-
-	foreach (cell, indexes)
-	{
-		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-
-		if (!OidIsValid(found) && has_key(index->rd_index, columns, ncolumns) &&
-			identifies_rows(index, RelationGetDescr(relation)))
-			found = lfirst_oid(cell);
-		index_close(index, NoLock);
-	}
-	list_free(indexes);
-	return found;
-}
 
 static int
 compare_columns(const void *a, const void *b, void *relation_of_index)
@@ -180,15 +110,24 @@ begin_scan(const Feed *feed, Relation relation, Oid index, const int16 *columns,
 }
 
 static bool
-rows_are_identical(TupleDesc desc, const Datum *a, const bool *a_nulls, const Datum *b,
-				   const bool *b_nulls)
+tuples_are_identical(HeapTuple a, HeapTuple b)
 {
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute attr = TupleDescAttr(desc, i);
+	return a->t_len == b->t_len && memcmp((char *) a->t_data + SizeofHeapTupleHeader,
+										  (char *) b->t_data + SizeofHeapTupleHeader,
+										  a->t_len - SizeofHeapTupleHeader) == 0;
+}
 
-		if (a_nulls[i] != b_nulls[i] ||
-			(!a_nulls[i] && !datum_image_eq(a[i], b[i], attr->attbyval, attr->attlen)))
+static bool
+lists_are_identical(const List *a, const List *b)
+{
+	ListCell *cell_a;
+	ListCell *cell_b;
+
+	if (list_length(a) != list_length(b))
+		return false;
+	forboth(cell_a, a, cell_b, b)
+	{
+		if (!tuples_are_identical(lfirst(cell_a), lfirst(cell_b)))
 			return false;
 	}
 	return true;
@@ -198,7 +137,7 @@ rows_are_identical(TupleDesc desc, const Datum *a, const bool *a_nulls, const Da
 static bool
 read_reference(Feed *feed, const Datum *key)
 {
-	Oid index = find_index(feed->reference, feed->columns, feed->nkeys);
+	Oid index = cdc_reference_find_index(feed->reference, feed->columns, feed->nkeys);
 	SysScanDesc scan = begin_scan(feed, feed->reference, index, feed->columns, key);
 	HeapTuple tuple = systable_getnext(scan);
 	bool found = HeapTupleIsValid(tuple);
@@ -241,32 +180,37 @@ read_slot(Feed *feed, TupleTableSlot *slot)
 	return present;
 }
 
+/* Copies of the tuples that the shadow has for a key, in the order of their parts. */
+static List *
+read_shadow(Feed *feed, const Datum *key)
+{
+	SysScanDesc scan = begin_scan(feed, feed->shadow, feed->shadow_index, NULL, key);
+	List *tuples = NIL;
+	HeapTuple tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		tuples = lappend(tuples, heap_copytuple(tuple));
+	systable_endscan(scan);
+	return tuples;
+}
+
 /* Makes the shadow say what the reference says for a key; after is that key's row, if it is still there. */
 static void
 sync_key(Feed *feed, const Datum *key, TupleTableSlot *after)
 {
-	TupleDesc desc = RelationGetDescr(feed->shadow);
-	bool wanted = read_slot(feed, after) || read_reference(feed, key);
-	SysScanDesc scan = begin_scan(feed, feed->shadow, feed->shadow_index, NULL, key);
-	Datum *values = palloc(sizeof(Datum) * desc->natts);
-	bool *nulls = palloc(sizeof(bool) * desc->natts);
-	HeapTuple tuple;
+	List *present = read_shadow(feed, key);
+	List *wanted = NIL;
+	ListCell *cell;
 
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		heap_deform_tuple(tuple, desc, values, nulls);
-		if (wanted && rows_are_identical(desc, values, nulls, feed->values, feed->nulls))
-			wanted = false;
-		else
-			CatalogTupleDelete(feed->shadow, &tuple->t_self);
-	}
-	systable_endscan(scan);
-	if (wanted)
-	{
-		tuple = heap_form_tuple(desc, feed->values, feed->nulls);
-		CatalogTupleInsert(feed->shadow, tuple);
-		heap_freetuple(tuple);
-	}
+	if (read_slot(feed, after) || read_reference(feed, key))
+		wanted =
+			cdc_lookup_pack(RelationGetDescr(feed->shadow), feed->nkeys, feed->values, feed->nulls);
+	if (lists_are_identical(present, wanted))
+		return;
+	foreach (cell, present)
+		CatalogTupleDelete(feed->shadow, &((HeapTuple) lfirst(cell))->t_self);
+	foreach (cell, wanted)
+		CatalogTupleInsert(feed->shadow, lfirst(cell));
 }
 
 /* The key's values of a row that was changed; false if one is NULL, which is never looked up. */
@@ -380,6 +324,15 @@ count_keys(Oid index)
 	return keys;
 }
 
+static void
+make_room(Feed *feed)
+{
+	int natts = RelationGetNumberOfAttributes(feed->shadow);
+
+	feed->values = palloc(sizeof(Datum) * natts);
+	feed->nulls = palloc(sizeof(bool) * natts);
+}
+
 /* False where the shadow is not one that can be fed: somebody dropped or altered it. */
 static bool
 prepare_feed(Feed *feed, Oid shadow, const Trigger *columns)
@@ -390,11 +343,10 @@ prepare_feed(Feed *feed, Oid shadow, const Trigger *columns)
 	list_free(RelationGetIndexList(feed->shadow)); /* fills in rd_pkindex */
 	feed->shadow_index = feed->shadow->rd_pkindex;
 	if (!RelationIsUsedAsCatalogTable(feed->shadow) || !OidIsValid(feed->shadow_index) ||
-		RelationGetNumberOfAttributes(feed->shadow) != feed->ncolumns)
+		RelationGetNumberOfAttributes(feed->shadow) != feed->ncolumns + CDC_LOOKUP_EXTRA_COLUMNS)
 		return false;
-	feed->nkeys = count_keys(feed->shadow_index);
-	feed->values = palloc(sizeof(Datum) * feed->ncolumns);
-	feed->nulls = palloc(sizeof(bool) * feed->ncolumns);
+	feed->nkeys = count_keys(feed->shadow_index) - CDC_LOOKUP_EXTRA_KEYS;
+	make_room(feed);
 	return true;
 }
 
@@ -455,134 +407,61 @@ cdc_lookup_feed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* The numbers of columns of a table; ERROR where it has none of a name, or that is not stored. */
-static int
-find_attnums(Relation relation, ArrayType *names, int16 *attnums, int max)
-{
-	Datum *elements;
-	int count;
-
-	deconstruct_array(names, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR, &elements, NULL, &count);
-	if (count > max)
-		ereport(ERROR, errcode(ERRCODE_TOO_MANY_COLUMNS),
-				errmsg("a lookup cannot have more than %d columns here", max));
-	for (int i = 0; i < count; i++)
-	{
-		const char *name = NameStr(*DatumGetName(elements[i]));
-
-		attnums[i] = get_attnum(RelationGetRelid(relation), name);
-		if (attnums[i] <= 0)
-			ereport(ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
-					errmsg("column \"%s\" of relation \"%s\" does not exist", name,
-						   RelationGetRelationName(relation)));
-		if (!cdc_column_is_stored(TupleDescAttr(RelationGetDescr(relation), attnums[i] - 1)))
-			ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					errmsg("column \"%s\" of relation \"%s\" is a virtual generated column", name,
-						   RelationGetRelationName(relation)),
-					errhint("A lookup needs columns that are stored."));
-	}
-	return count;
-}
-
-/* A table whose every change its triggers see, and that is there after a crash. */
+/* Puts all rows of the reference into the empty shadow, but for those whose key has a NULL. */
 static void
-require_plain_table(Relation reference)
+fill(Feed *feed, TableScanDesc scan, TupleTableSlot *slot)
 {
-	const char *name = RelationGetRelationName(reference);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "cdc_decoder feed", ALLOCSET_DEFAULT_SIZES);
+	BulkInsertState bulk = GetBulkInsertState();
+	CommandId command = GetCurrentCommandId(true);
+	Datum key[INDEX_MAX_KEYS];
 
-	if (reference->rd_rel->relkind != RELKIND_RELATION || IsCatalogRelation(reference) ||
-		RelationIsUsedAsCatalogTable(reference))
-		ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				errmsg("\"%s\" cannot be looked up in", name),
-				errhint("The reference must be an ordinary table, not partitioned."));
-	if (reference->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
-		ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				errmsg("\"%s\" cannot be looked up in, since it is temporary or unlogged", name));
-}
-
-/* Is the table still one that its shadow can follow, by a key of these columns? */
-Datum
-cdc_can_be_referenced(PG_FUNCTION_ARGS)
-{
-	Relation reference = relation_open(PG_GETARG_OID(0), AccessShareLock);
-	int16 keys[INDEX_MAX_KEYS];
-	int nkeys = find_attnums(reference, PG_GETARG_ARRAYTYPE_P(1), keys, lengthof(keys));
-	bool can;
-
-	require_plain_table(reference);
-	can = OidIsValid(find_index(reference, keys, nkeys));
-	relation_close(reference, NoLock);
-	PG_RETURN_BOOL(can);
-}
-
-/* What a lookup shows, who makes it must be able to read. */
-static void
-require_select(Relation reference, const int16 *columns, int ncolumns)
-{
-	Oid relid = RelationGetRelid(reference);
-	Oid role = GetOuterUserId();
-
-	if (pg_class_aclcheck(relid, role, ACL_SELECT) != ACLCHECK_OK)
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
-		for (int i = 0; i < ncolumns; i++)
+		MemoryContext caller = MemoryContextSwitchTo(context);
+		ListCell *cell;
+
+		CHECK_FOR_INTERRUPTS();
+		if (get_key(feed, slot, key))
 		{
-			if (pg_attribute_aclcheck(relid, columns[i], role, ACL_SELECT) != ACLCHECK_OK)
-				aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, RelationGetRelationName(reference));
+			for (int i = 0; i < feed->ncolumns; i++)
+				feed->values[i] = slot_getattr(slot, feed->columns[i], &feed->nulls[i]);
+			foreach (cell, cdc_lookup_pack(RelationGetDescr(feed->shadow), feed->nkeys,
+										   feed->values, feed->nulls))
+				heap_insert(feed->shadow, lfirst(cell), command, 0, bulk);
 		}
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(context);
 	}
-	if (check_enable_rls(relid, role, true) == RLS_ENABLED)
-		ereport(
-			ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			errmsg("row-level security of \"%s\" applies to role \"%s\"",
-				   RelationGetRelationName(reference), GetUserNameFromId(role, false)),
-			errhint("A lookup shows all rows: it is made by the table's owner, or by a role with "
-					"BYPASSRLS."));
+	FreeBulkInsertState(bulk);
+	MemoryContextDelete(context);
 }
 
-/*
- * cdc_check_reference(relation, columns, reference, reference_columns, wanted): can relation look up by its
- * columns in the reference, by its columns, those that are wanted?
- */
+/* cdc_lookup_fill(shadow, reference, columns, keys): the shadow has no index yet. */
 Datum
-cdc_check_reference(PG_FUNCTION_ARGS)
+cdc_lookup_fill(PG_FUNCTION_ARGS)
 {
-	Relation relation = table_open(PG_GETARG_OID(0), AccessShareLock);
-	Relation reference = relation_open(PG_GETARG_OID(2), AccessShareLock);
-	int16 by[INDEX_MAX_KEYS];
-	int16 keys[INDEX_MAX_KEYS];
-	int16 wanted[MaxHeapAttributeNumber];
-	int nby;
-	int nkeys;
-	int nwanted;
+	Feed feed = {0};
+	int16 columns[MaxHeapAttributeNumber];
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan;
+	TupleTableSlot *slot;
 
-	require_plain_table(reference);
-	if (find_inheritance_children(RelationGetRelid(reference), AccessShareLock) != NIL)
-		ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				errmsg("\"%s\" cannot be looked up in, since other tables inherit from it",
-					   RelationGetRelationName(reference)));
-	nby = find_attnums(relation, PG_GETARG_ARRAYTYPE_P(1), by, lengthof(by));
-	nkeys = find_attnums(reference, PG_GETARG_ARRAYTYPE_P(3), keys, lengthof(keys));
-	nwanted = find_attnums(reference, PG_GETARG_ARRAYTYPE_P(4), wanted, lengthof(wanted));
-	if (nby != nkeys || nkeys == 0)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("columns and reference_columns must be of the same number, at least one"));
-	require_select(reference, keys, nkeys);
-	require_select(reference, wanted, nwanted);
-	if (!OidIsValid(find_index(reference, keys, nkeys)))
-		ereport(ERROR, errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
-				errmsg("reference_columns are not the key of \"%s\"",
-					   RelationGetRelationName(reference)),
-				errhint("There must be a primary key or unique index with just these columns, not "
-						"partial and not deferrable, so that at most one row is found."));
-	for (int i = 0; i < nkeys; i++)
-	{
-		Form_pg_attribute key = TupleDescAttr(RelationGetDescr(reference), keys[i] - 1);
-		CdcLookupKey ignored;
-
-		cdc_lookup_key_init(&ignored, key->atttypid, key->attcollation,
-							TupleDescAttr(RelationGetDescr(relation), by[i] - 1)->atttypid);
-	}
-	relation_close(reference, NoLock);
-	table_close(relation, NoLock);
+	feed.shadow = table_open(PG_GETARG_OID(0), RowExclusiveLock);
+	feed.reference = table_open(PG_GETARG_OID(1), AccessShareLock);
+	feed.ncolumns = cdc_reference_find_columns(feed.reference, PG_GETARG_ARRAYTYPE_P(2), columns,
+											   lengthof(columns));
+	feed.columns = columns;
+	feed.nkeys = PG_GETARG_INT32(3);
+	make_room(&feed);
+	slot = table_slot_create(feed.reference, NULL);
+	scan = table_beginscan(feed.reference, snapshot, 0, NULL);
+	fill(&feed, scan, slot);
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	UnregisterSnapshot(snapshot);
+	table_close(feed.reference, NoLock);
+	table_close(feed.shadow, NoLock);
 	PG_RETURN_VOID();
 }

@@ -16,6 +16,7 @@
 #include "utils/syscache.h"
 
 #include "cdc_compat.h"
+#include "cdc_lookup_long.h"
 #include "cdc_lookup_read.h"
 
 /* pg_class.relfilenode as it is now, whatever snapshot is at hand; InvalidOid: there is no such relation. */
@@ -115,24 +116,47 @@ copy_row(HeapTuple tuple, TupleDesc desc, MemoryContext context, CdcLookupRow *r
 	MemoryContextSwitchTo(caller);
 }
 
+static void
+put_together(TupleDesc desc, CdcLookupRow *row, List *pieces, MemoryContext context)
+{
+	MemoryContext caller = MemoryContextSwitchTo(context);
+
+	cdc_lookup_unpack(desc, row, pieces);
+	MemoryContextSwitchTo(caller);
+}
+
 bool
 cdc_shadow_read(CdcShadow *shadow, int nkeys, const ScanKeyData *keys, bool use_index,
 				MemoryContext context, CdcLookupRow *row)
 {
 	Relation table = open_shadow(shadow);
 	Oid index = use_index ? cdc_shadow_find_index(shadow, table) : InvalidOid;
+	TupleDesc desc = RelationGetDescr(table);
 	ScanKeyData scan_keys[INDEX_MAX_KEYS];
+	List *pieces = NIL;
+	bool found = false;
+	bool whole = false;
 	SysScanDesc scan;
 	HeapTuple tuple;
 
 	memcpy(scan_keys, keys, sizeof(ScanKeyData) * nkeys); /* the scan writes into them */
 	scan = systable_beginscan(table, index, OidIsValid(index), NULL, nkeys, scan_keys);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		copy_row(tuple, RelationGetDescr(table), context, row);
+	while (!whole && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		if (cdc_lookup_part(tuple, desc) > 0)
+		{
+			pieces = lappend(pieces, cdc_lookup_copy_piece(tuple, desc));
+			continue;
+		}
+		found = true;
+		whole = cdc_lookup_is_whole(tuple, desc);
+		copy_row(tuple, desc, context, row);
+	}
+	if (found && !whole)
+		put_together(desc, row, pieces, context);
 	systable_endscan(scan);
 	table_close(table, AccessShareLock);
-	return HeapTupleIsValid(tuple);
+	return found;
 }
 
 bool
@@ -148,6 +172,11 @@ cdc_shadow_read_all(const CdcShadow *shadow, MemoryContext context,
 	{
 		CdcLookupRow row;
 
+		if (cdc_lookup_part(tuple, RelationGetDescr(table)) > 0)
+			continue;
+		go_on = cdc_lookup_is_whole(tuple, RelationGetDescr(table));
+		if (!go_on)
+			break;
 		copy_row(tuple, RelationGetDescr(table), context, &row);
 		go_on = take(arg, &row);
 	}

@@ -33,8 +33,8 @@ extern bool cdc_shadow_read(CdcShadow *shadow, int nkeys, const ScanKeyData *key
 							MemoryContext context, CdcLookupRow *row);
 
 /*
- * Reads all rows, and hands each to take() until that returns false; then false.  The row's values are in
- * context.
+ * Reads all rows, and hands each to take() until that returns false, or until one is in pieces; then
+ * false.	The row's values are in context.
  */
 extern bool cdc_shadow_read_all(const CdcShadow *shadow, MemoryContext context,
 								bool (*take)(void *arg, const CdcLookupRow *row), void *arg);

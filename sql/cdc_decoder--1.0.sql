@@ -384,6 +384,10 @@ CREATE FUNCTION @extschema@.lookup_columns(shadow regclass) RETURNS name[]
 	WHERE l.shadow = lookup_columns.shadow
 $$;
 
+CREATE FUNCTION @extschema@.lookup_fill(shadow regclass, reference regclass, columns name[], keys integer)
+	RETURNS void LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cdc_lookup_fill';
+REVOKE ALL ON FUNCTION @extschema@.lookup_fill(regclass, regclass, name[], integer) FROM PUBLIC;
+
 CREATE FUNCTION @extschema@.create_shadow(reference regclass, columns name[], keys integer) RETURNS regclass
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -397,16 +401,16 @@ BEGIN
 	name := 'lookup_' || number;
 	-- no row of the reference may escape both the copy and the triggers
 	EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', reference);
-	-- rows are kept in line as long as a page holds them
+	-- nothing is out of line (cdc_lookup_long.h)
 	EXECUTE format('CREATE TABLE @extschema@.%I WITH (user_catalog_table = true, toast_tuple_target = %s) '
-				   'AS SELECT %s FROM ONLY %s WHERE %s', name,
+				   'AS SELECT %s, 0 AS part, NULL::bytea AS chunk FROM ONLY %s WITH NO DATA', name,
 		least(8160, current_setting('block_size')::integer - 32),
 		(SELECT string_agg(format('%I AS c%s', c, n), ', ' ORDER BY n)
 		 FROM unnest(columns) WITH ORDINALITY u(c, n)),
-		-- IS NOT NULL would ask for the fields of a composite
-		reference, (SELECT string_agg(format('%I IS DISTINCT FROM NULL', c), ' AND ')
-					FROM unnest(columns[1:keys]) c));
-	EXECUTE format('ALTER TABLE @extschema@.%I ADD PRIMARY KEY (%s)', name,
+		reference);
+	shadow := to_regclass('@extschema@.' || name);
+	PERFORM @extschema@.lookup_fill(shadow, reference, columns, keys);
+	EXECUTE format('ALTER TABLE @extschema@.%I ADD PRIMARY KEY (%s, part)', name,
 		(SELECT string_agg('c' || n, ', ' ORDER BY n) FROM generate_series(1, keys) n));
 	EXECUTE format('CREATE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s '
 				   'FOR EACH ROW EXECUTE FUNCTION @extschema@.lookup_feed(%L)',
@@ -418,7 +422,6 @@ BEGIN
 		reference, name);
 	EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I, ENABLE ALWAYS TRIGGER %I', reference,
 		@extschema@.lookup_trigger(name, 'rows'), @extschema@.lookup_trigger(name, 'columns'));
-	shadow := to_regclass('@extschema@.' || name);
 	INSERT INTO @extschema@.lookup VALUES (shadow, reference, keys);
 	RETURN shadow;
 END $$;

@@ -144,9 +144,80 @@ SELECT data::json->'after'->>'id' AS id, data::json->'after'->>'r_p' AS pair
 FROM pg_logical_slot_peek_changes('cdc', NULL, NULL, 'pipeline', 'p') WHERE data::json->'after'->>'r' = '1';
 DROP TABLE l, r;
 
+-- Long values: out of line in the reference, in pieces in the shadow.
+CREATE TABLE r (id int, body text, other text, doc jsonb, list text[], PRIMARY KEY (id));
+ALTER TABLE r ALTER body SET STORAGE EXTERNAL;
+CREATE TABLE l (id int PRIMARY KEY, r int, body text);
+ALTER TABLE l ALTER body SET STORAGE EXTERNAL;
+ALTER TABLE l REPLICA IDENTITY FULL;
 CREATE FUNCTION long(what text, size int) RETURNS text LANGUAGE sql IMMUTABLE AS $$
 	SELECT left(string_agg(md5(what || i), ''), size) FROM generate_series(1, size / 32 + 1) AS i
 $$;
+INSERT INTO r VALUES (1, long('a', 3000), 'a'), (2, long('b', 20000), 'b'), (3, repeat('c', 100000), 'c');
+SELECT cdc.add_lookup('p', 'l', '{r}', 'r', '{id}', '{"r_body": "body", "r_other": "other"}');
+INSERT INTO r VALUES (4, long('d', 7000), 'd'), (5, long('e', 50000), 'e');
+SELECT skip();
+INSERT INTO l SELECT id, id FROM r ORDER BY id;
+UPDATE r SET other = 'new' WHERE id IN (1, 2, 5); -- the long value does not change
+UPDATE l SET body = 'x' WHERE id IN (1, 2, 5);
+UPDATE r SET body = long('f', 30000) WHERE id = 5;
+UPDATE l SET body = 'y' WHERE id = 5;
+CREATE FUNCTION sizes() RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT concat_ws(' ', data::json->>'op', data::json->'after'->>'id', length(data::json->'after'->>'r_body'), left(data::json->'after'->>'r_body', 4),
+		'before', left(data::json->'before'->>'r_body', 4), data::json->'after'->>'r_other', 'errors ' || (data::json->>'errors'))
+	FROM pg_logical_slot_peek_changes('cdc', NULL, NULL, 'pipeline', 'p') WHERE data::json->>'table' = 'l'
+$$;
+SELECT sizes();
+\set ECHO none
+\set ECHO none
+SELECT shadows('REINDEX TABLE %s') \gexec
+\set ECHO all
+\set ECHO all
+SELECT sizes();
+\set ECHO none
+\set ECHO none
+SELECT shadows('VACUUM FULL %s') \gexec
+\set ECHO all
+\set ECHO all
+SELECT sizes();
+INSERT INTO l SELECT id + 10, id FROM r ORDER BY id;
+SELECT sizes() OFFSET 9;
+-- several of them in a row, of other types; each of them is as in the table itself
+INSERT INTO r SELECT 100, long('g', 9000), long('h', 9000), jsonb_build_object('a', long('i', 20000), 'b', 1), ARRAY[long('j', 12000), NULL, 'x'];
+INSERT INTO r SELECT 101, long('k', 2000000), long('l', 8100), 'null', NULL;
+INSERT INTO r SELECT 102, long('m', 4000), long('n', 4000), to_jsonb(long('o', 500)), '{}';
+SELECT cdc.add_lookup('p', 'l', '{r}', 'r', '{id}', '{"r_id": "id", "r_body": "body", "r_other": "other", "r_doc": "doc", "r_list": "list"}');
+INSERT INTO r SELECT id + 100, body, other, doc, list FROM r WHERE id >= 100;
+SELECT skip();
+INSERT INTO l SELECT id, id FROM r WHERE id >= 100;
+UPDATE r SET doc = '[]' WHERE id = 100;
+DELETE FROM r WHERE id = 101;
+CREATE FUNCTION same() RETURNS TABLE (id int, same bool) LANGUAGE sql AS $$
+	SELECT r.id, (data::json->'after'->>'r_body', data::json->'after'->>'r_other', data::jsonb->'after'->'r_doc', nullif(data::jsonb->'after'->'r_list', 'null'))
+		IS NOT DISTINCT FROM (r.body, r.other, r.doc, to_jsonb(r.list))
+	FROM pg_logical_slot_peek_changes('cdc', NULL, NULL, 'pipeline', 'p') JOIN r ON r.id::text = data::json->'after'->>'r_id'
+	WHERE data::json->>'table' = 'l' AND data::json->>'errors' IS NULL ORDER BY 1
+$$;
+SELECT * FROM same();
+DELETE FROM r WHERE id >= 200;
+VACUUM r;
+\set ECHO none
+SELECT shadows('VACUUM %s') \gexec
+SELECT shadows('VACUUM FULL %s') \gexec
+\set ECHO all
+INSERT INTO r SELECT 200, long('g', 9000), long('h', 9000), jsonb_build_object('a', long('i', 20000), 'b', 1), ARRAY[long('j', 12000), NULL, 'x'];
+INSERT INTO r SELECT 201, long('k', 2000000), long('l', 8100), 'null', NULL;
+SELECT * FROM same(); -- as of the change: 100 had another document
+-- what was rolled back leaves no pieces behind; nor does what became short
+BEGIN;
+UPDATE r SET body = long('p', 50000) WHERE id >= 100;
+ROLLBACK;
+UPDATE r SET body = 'short', other = 'short', doc = '1', list = '{}' WHERE id = 100;
+DELETE FROM r WHERE id >= 200;
+SELECT shadow FROM cdc.lookup WHERE released_by IS NULL \gset
+SELECT count(*) FILTER (WHERE part = 0) AS rows, count(DISTINCT c1) FILTER (WHERE part > 0) AS long FROM :shadow;
+DROP FUNCTION same;
+DROP TABLE l, r;
 
 -- A column that is looked up by may be long and unchanged: so is then what is looked up.
 CREATE TABLE r (k text PRIMARY KEY, v text);
@@ -170,4 +241,4 @@ DROP SCHEMA cdc CASCADE;
 DROP TYPE mood, pair;
 DROP DOMAIN code;
 DROP COLLATION ignore_case;
-DROP FUNCTION after, shadows, members, long;
+DROP FUNCTION after, shadows, members, long, sizes;
