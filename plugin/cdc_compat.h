@@ -16,6 +16,7 @@
 #include "replication/reorderbuffer.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/acl.h"
+#include "utils/rel.h"
 #include "utils/datetime.h"
 #include "utils/timestamp.h"
 
@@ -35,6 +36,25 @@ cdc_owns_relation(Oid relid, Oid role)
 	return object_ownercheck(RelationRelationId, relid, role);
 #else
 	return pg_class_ownercheck(relid, role);
+#endif
+}
+
+/* 16: a relation's file has another name. */
+#if PG_VERSION_NUM >= 160000
+typedef RelFileLocator CdcRelationFile;
+#define cdc_relation_file_of(relation) (&(relation)->rd_locator)
+#else
+typedef RelFileNode CdcRelationFile;
+#define cdc_relation_file_of(relation) (&(relation)->rd_node)
+#endif
+
+static inline CdcRelationFile
+cdc_relation_file(Oid tablespace, Oid database, Oid number)
+{
+#if PG_VERSION_NUM >= 160000
+	return (CdcRelationFile){.spcOid = tablespace, .dbOid = database, .relNumber = number};
+#else
+	return (CdcRelationFile){.spcNode = tablespace, .dbNode = database, .relNode = number};
 #endif
 }
 

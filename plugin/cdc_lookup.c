@@ -373,18 +373,19 @@ read_table(CdcLookup *lookup, const CdcLookupUse *use, const Datum *values, Memo
 
 		cdc_lookup_key_scan(key, i + 1, values[key->index], &keys[i]);
 	}
-	if (!cdc_try(read_row, &reading, NULL))
+	for (int tries = 0; tries < 3; tries++)
 	{
+		if (cdc_try(read_row, &reading, NULL))
+			return reading.found ? CDC_LOOKUP_FOUND : CDC_LOOKUP_NONE;
+		/* each try to open what is gone takes time, and memory of the relation cache for good */
+		lookup->gone = cdc_shadow_is_gone(&lookup->shadow);
+		if (lookup->gone)
+			break;
+		/* the index may have got another file since it was looked for; then by the heap */
 		lookup->shadow.index = InvalidOid;
-		lookup->shadow.index_looked = true;
-		if (!cdc_try(read_row, &reading, NULL))
-		{
-			/* each try to open what is gone takes time, and memory of the relation cache for good */
-			lookup->gone = cdc_shadow_is_gone(&lookup->shadow);
-			return CDC_LOOKUP_FAILED;
-		}
+		lookup->shadow.index_looked = tries > 0;
 	}
-	return reading.found ? CDC_LOOKUP_FOUND : CDC_LOOKUP_NONE;
+	return CDC_LOOKUP_FAILED;
 }
 
 /* Without an index a table is read once, if it is small enough to be kept, instead of for each row. */

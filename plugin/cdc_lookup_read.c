@@ -9,6 +9,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_class.h"
+#include "miscadmin.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -19,47 +20,67 @@
 #include "cdc_lookup_long.h"
 #include "cdc_lookup_read.h"
 
-/* pg_class.relfilenode as it is now, whatever snapshot is at hand; InvalidOid: there is no such relation. */
-static Oid
-present_file(Oid relid)
+/* Where a relation's file is now, whatever snapshot is at hand; false: there is no such relation. */
+static bool
+find_present_file(Oid relid, CdcRelationFile *file)
 {
 	Relation pg_class = table_open(RelationRelationId, AccessShareLock);
 	Snapshot snapshot = RegisterSnapshot(GetNonHistoricCatalogSnapshot(RelationRelationId));
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple tuple;
-	Oid file = InvalidOid;
+	bool found;
 
 	ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
 	scan = systable_beginscan(pg_class, ClassOidIndexId, true, snapshot, 1, &key);
 	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		file = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
+	found = HeapTupleIsValid(tuple);
+	if (found)
+	{
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+
+		*file = cdc_relation_file(OidIsValid(form->reltablespace) ? form->reltablespace
+																  : MyDatabaseTableSpace,
+								  MyDatabaseId, form->relfilenode);
+	}
 	systable_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	table_close(pg_class, AccessShareLock);
-	return file;
-}
-
-/* pg_class.relfilenode under the snapshot at hand. */
-static Oid
-known_file(Oid relid)
-{
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid file = InvalidOid;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		file = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
-		ReleaseSysCache(tuple);
-	}
-	return file;
+	return found;
 }
 
 bool
 cdc_shadow_is_gone(const CdcShadow *shadow)
 {
-	return !OidIsValid(present_file(shadow->relid));
+	CdcRelationFile ignored;
+
+	return !find_present_file(shadow->relid, &ignored);
+}
+
+/*
+ * Lets the relation cache find an index in its present file, as it does with the table itself.	Whatever
+ * made that file (REINDEX, VACUUM FULL, CLUSTER) put all rows into it that a slot may still see: those of a
+ * user catalog table are kept until then.	 False: there is no such index any more.
+ */
+static bool
+point_to_present_file(Oid index)
+{
+	CdcRelationFile file;
+	Relation relation;
+
+	if (!find_present_file(index, &file))
+		return false;
+	relation = index_open(index, AccessShareLock);
+	if (memcmp(cdc_relation_file_of(relation), &file, sizeof(file)) != 0)
+	{
+		RelationCloseSmgr(relation);
+		*cdc_relation_file_of(relation) = file;
+		if (relation->rd_amcache) /* what was read of the file, such as its root */
+			pfree(relation->rd_amcache);
+		relation->rd_amcache = NULL;
+	}
+	index_close(relation, AccessShareLock);
+	return true;
 }
 
 Oid
@@ -71,9 +92,7 @@ cdc_shadow_find_index(CdcShadow *shadow, Relation table)
 		return shadow->index;
 	list_free(RelationGetIndexList(table)); /* fills in rd_pkindex */
 	index = table->rd_pkindex;
-	/* should it be replaced right after this, reading it is an error, and the heap is read instead */
-	if (OidIsValid(index) && HistoricSnapshotActive() &&
-		(!OidIsValid(known_file(index)) || known_file(index) != present_file(index)))
+	if (OidIsValid(index) && HistoricSnapshotActive() && !point_to_present_file(index))
 		index = InvalidOid;
 	shadow->index = index;
 	shadow->index_looked = true;

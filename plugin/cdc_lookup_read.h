@@ -4,8 +4,8 @@
  *
  * Under a historic snapshot PostgreSQL finds a user catalog table in its present file, but an index of it
  * where the index was then (RelationInitPhysicalAddr(), utils/cache/relcache.c): after REINDEX, VACUUM
- * FULL or CLUSTER that file is gone.  So an index is used while its file is the present one, and the heap
- * is scanned else.
+ * FULL or CLUSTER that file is gone.  So the index is pointed to its present file; where there is none
+ * (REINDEX CONCURRENTLY makes another index) the heap is scanned.
  */
 #ifndef CDC_LOOKUP_READ_H
 #define CDC_LOOKUP_READ_H
