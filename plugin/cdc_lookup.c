@@ -17,19 +17,26 @@
 #include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "miscadmin.h"
 #include "replication/snapbuild.h"
+#include "storage/latch.h"
+#include "storage/procarray.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/wait_event.h"
 
 #include "cdc_compat.h"
 #include "cdc_lookup.h"
 #include "cdc_lookup_cache.h"
 #include "cdc_lookup_read.h"
 #include "cdc_try.h"
+
+/* For a commit to become visible. */
+#define MAX_WAIT_MS 5000
 
 /* Of all rows that are kept. */
 #define MAX_KEPT_BYTES (32 * 1024 * 1024)
@@ -76,9 +83,29 @@ cdc_lookups_create(MemoryContext parent, LogicalDecodingContext *ctx)
 	return lookups;
 }
 
+/*
+ * A transaction is decoded once its commit is written, which is before other sessions see it.	 A user
+ * catalog table that it created cannot be opened until then: PostgreSQL looks for its file as of now
+ * ("could not find pg_class entry", RelationInitPhysicalAddr() in utils/cache/relcache.c).	 Only such as
+ * changed the catalogs are waited for; and not forever, should the commit wait for us as a synchronous
+ * standby.
+ */
+static void
+wait_until_visible(const ReorderBufferTXN *txn)
+{
+	if (txn->ninvalidations == 0)
+		return;
+	for (int i = 0; i < MAX_WAIT_MS && TransactionIdIsInProgress(txn->xid); i++)
+	{
+		(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1, PG_WAIT_EXTENSION);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
 void
 cdc_lookups_begin(CdcLookups *lookups, const ReorderBufferTXN *txn)
 {
+	wait_until_visible(txn);
 	lookups->xid = txn->xid;
 	lookups->began_before_us =
 		SnapBuildXactNeedsSkip(lookups->ctx->snapshot_builder, txn->base_snapshot_lsn);
@@ -388,7 +415,10 @@ read_table(CdcLookup *lookup, const CdcLookupUse *use, const Datum *values, Memo
 	return CDC_LOOKUP_FAILED;
 }
 
-/* Without an index a table is read once, if it is small enough to be kept, instead of for each row. */
+/*
+ * Without an index a table is read once, if it is small enough to be kept, instead of for each row.	 What
+ * is kept already stays where it is: the record at hand may hold rows of it.
+ */
 static bool
 load_table(CdcLookups *lookups, CdcLookup *lookup)
 {
@@ -397,9 +427,8 @@ load_table(CdcLookups *lookups, CdcLookup *lookup)
 	if (!lookup->keys_by_bytes || lookup->too_large || !lookup->shadow.index_looked ||
 		OidIsValid(lookup->shadow.index))
 		return false;
-	forget_rows(lookup);
 	if (!cdc_try(load_rows, &loading, NULL))
-		forget_rows(lookup);
+		lookup->complete = false;
 	lookup->too_large = !lookup->complete;
 	return lookup->complete;
 }

@@ -401,13 +401,18 @@ cdc_lookup_feed(PG_FUNCTION_ARGS)
 			delete_all(&feed);
 		}
 	}
-	table_close(feed.shadow, RowExclusiveLock);
+	/* locked until the transaction ends: REINDEX and VACUUM FULL count on it that nobody has changes pending */
+	table_close(feed.shadow, NoLock);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 	return PointerGetDatum(NULL);
 }
 
-/* Puts all rows of the reference into the empty shadow, but for those whose key has a NULL. */
+/*
+ * Puts all rows of the reference into the empty shadow, but for those whose key has a NULL.	They are not
+ * decoded as changes, which is work for nothing; and the reorder buffer would open the table for them,
+ * which does not work until its creation is visible to others (see cdc_lookups_begin()).
+ */
 static void
 fill(Feed *feed, TableScanDesc scan, TupleTableSlot *slot)
 {
@@ -429,7 +434,7 @@ fill(Feed *feed, TableScanDesc scan, TupleTableSlot *slot)
 				feed->values[i] = slot_getattr(slot, feed->columns[i], &feed->nulls[i]);
 			foreach (cell, cdc_lookup_pack(RelationGetDescr(feed->shadow), feed->nkeys,
 										   feed->values, feed->nulls))
-				heap_insert(feed->shadow, lfirst(cell), command, 0, bulk);
+				heap_insert(feed->shadow, lfirst(cell), command, HEAP_INSERT_NO_LOGICAL, bulk);
 		}
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(context);

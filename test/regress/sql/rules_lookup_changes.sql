@@ -144,6 +144,14 @@ UPDATE orders SET user_id = user_id + 1;
 UPDATE users SET email = 'due' WHERE id = 2;
 DELETE FROM orders;
 SELECT * FROM images();
+-- read without an index, which is then another one, and the first that is looked up after a start
+SELECT skip();
+INSERT INTO orders (id, user_id) VALUES (50, 2), (51, 1);
+SELECT skip();
+UPDATE orders SET user_id = 3 - user_id;
+REINDEX TABLE CONCURRENTLY cdc.lookup_1;
+SELECT * FROM images();
+DELETE FROM orders;
 -- and where only a key of it was logged: left out, unless it is what is looked up by
 SELECT skip();
 ALTER TABLE orders REPLICA IDENTITY DEFAULT;
