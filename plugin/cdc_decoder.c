@@ -214,6 +214,28 @@ ensure_begun(CdcDecoder *decoder)
 		cdc_record_begin(&decoder->recorder);
 }
 
+/*
+ * Where begin and commit are told of transactions of which nothing else is, begin is told here: what it is sent
+ * with is then the place in WAL where the transaction begins.
+ */
+static void
+begin_if_told_empty(LogicalDecodingContext *ctx, const ReorderBufferTXN *txn)
+{
+	CdcDecoder *decoder = ctx->output_plugin_private;
+	MemoryContext caller;
+
+	if (likely(!decoder->tells_empty))
+		return;
+	ensure_configured(ctx);
+	if (!decoder->options.transaction_records || decoder->selects_nothing ||
+		!cdc_selector_wants_origin(&decoder->options, txn->origin_id))
+		return;
+	caller = MemoryContextSwitchTo(decoder->change_context);
+	ensure_begun(decoder);
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(decoder->change_context);
+}
+
 static void
 begin_transaction(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 {
@@ -232,6 +254,7 @@ begin_transaction(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	decoder->transaction.transactional = true;
 	decoder->seq = 0;
 	decoder->begun = false;
+	begin_if_told_empty(ctx, txn);
 }
 
 /* Before 16 the consumer of a large transaction of which nothing is selected would time out. */
@@ -418,27 +441,12 @@ end_transaction(LogicalDecodingContext *ctx)
 	cdc_settings_unpin(&decoder->settings);
 }
 
-/* Are begin and commit told of a transaction of which nothing else was? */
-static bool
-tells_empty(LogicalDecodingContext *ctx, const ReorderBufferTXN *txn)
-{
-	CdcDecoder *decoder = ctx->output_plugin_private;
-
-	if (likely(!decoder->tells_empty))
-		return false;
-	ensure_configured(ctx);
-	return decoder->options.transaction_records && !decoder->selects_nothing &&
-		   cdc_selector_wants_origin(&decoder->options, txn->origin_id);
-}
-
 static void
 commit_transaction(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr commit_lsn)
 {
 	CdcDecoder *decoder = ctx->output_plugin_private;
 	MemoryContext caller = MemoryContextSwitchTo(decoder->change_context);
 
-	if (!decoder->begun && tells_empty(ctx, txn))
-		ensure_begun(decoder);
 	end_transaction(ctx);
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(decoder->change_context);

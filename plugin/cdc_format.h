@@ -18,6 +18,9 @@ typedef struct CdcRecordFormat
 		tells_ddl; /* put_message() writes CDC_MESSAGE_DDL; else it is a plain message, on request */
 	bool tells_outbox; /* and CDC_MESSAGE_OUTBOX, in lines; else it is a plain message */
 
+	bool
+		names_types; /* labels and tails have names of types in them, and maybe default expressions */
+
 	CdcHead (*make_head)(const CdcHeadInput *input);
 
 	/* The text before a member's value, and that behind it (NULL: none has such), padded. */

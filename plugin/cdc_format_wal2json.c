@@ -8,13 +8,10 @@
 #include "postgres.h"
 
 #include "catalog/pg_class.h"
-#include "catalog/pg_type.h"
 #include "nodes/nodes.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
-#include "utils/syscache.h"
 
 #include "cdc_format.h"
 #include "cdc_format_wal2json.h"
@@ -73,22 +70,29 @@ make_head(const CdcHeadInput *input)
 static char *
 type_name(const CdcLabelInput *input)
 {
-	Oid type = input->type;
 	int32 typmod = input->typmod;
-	HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
-	Form_pg_type form;
+	/* one step down, as wal2json does it: a domain over a domain has that domain's name */
+	Oid over = input->options->include_domain_data_type ? cdc_domain_over(input->type, &typmod)
+														: InvalidOid;
 
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for type %u", type);
-	form = (Form_pg_type) GETSTRUCT(tuple);
-	if (form->typtype == TYPTYPE_DOMAIN && input->options->include_domain_data_type)
+	return format_type_with_typemod(OidIsValid(over) ? over : input->type, typmod);
+}
+
+/*
+ * wal2json takes a name that is quoted for SQL as a JSON string that is finished.  Where it is one ("Mood"), the
+ * reader is to see the same; where it is not ("S"."Mood", "a""b"), or an array's, it is escaped.
+ */
+static void
+put_type_name(CdcWriter *writer, const char *name)
+{
+	Size len = strlen(name);
+
+	if (len > 2 && name[0] == '"' && name[len - 1] == '"' && memchr(name + 1, '"', len - 2) == NULL)
 	{
-		/* one step down, as wal2json does it: a domain over a domain has that domain's name */
-		type = form->typbasetype;
-		typmod = form->typtypmod;
+		name++;
+		len -= 2;
 	}
-	ReleaseSysCache(tuple);
-	return format_type_with_typemod(type, typmod);
+	cdc_put_string(writer, name, len);
 }
 
 /* ,{"name":"id","type":"integer","typeoid":23,"value": */
@@ -104,12 +108,12 @@ make_label(const CdcLabelInput *input, int *len)
 	cdc_put_string(&writer, input->member, strlen(input->member));
 	if (input->options->include_types)
 	{
-		int nest_level = cdc_settings_begin_defaults(input->settings);
+		int nest_level = cdc_settings_begin_session_like(input->settings);
 		char *name = type_name(input);
 
-		cdc_settings_end_defaults(nest_level);
+		cdc_settings_end_session_like(nest_level);
 		cdc_put_literal(&writer, ",\"type\":");
-		cdc_put_string(&writer, name, strlen(name));
+		put_type_name(&writer, name);
 	}
 	if (input->options->include_type_oids)
 	{
@@ -131,9 +135,9 @@ default_expression(const CdcLabelInput *input)
 	if (input->attr == NULL || !input->attr->atthasdef || input->attr->attgenerated != '\0')
 		return NULL;
 	expression = build_column_default(input->relation, input->attr->attnum);
-	nest_level = cdc_settings_begin_defaults(input->settings);
+	nest_level = cdc_settings_begin_session_like(input->settings);
 	text = deparse_expression(expression, NIL, false, false);
-	cdc_settings_end_defaults(nest_level);
+	cdc_settings_end_session_like(nest_level);
 	return text;
 }
 
@@ -433,6 +437,7 @@ put_commit(CdcRecorder *recorder, const CdcFrame *frame)
 }
 
 const CdcRecordFormat cdc_format_wal2json = {
+	.names_types = true,
 	.make_head = make_head,
 	.make_label = make_label,
 	.make_tail = make_tail,

@@ -166,12 +166,12 @@ put_interval(CdcWriter *writer, Datum value, const CdcType *type)
 
 /* What the output function prints depends on settings in which we otherwise differ from a session's. */
 static void
-put_output_under_defaults(CdcWriter *writer, Datum value, const CdcType *type)
+put_output_as_in_session(CdcWriter *writer, Datum value, const CdcType *type)
 {
-	int nest_level = cdc_settings_begin_defaults(type->settings);
+	int nest_level = cdc_settings_begin_session_like(type->settings);
 
 	cdc_put_output(writer, value, type);
-	cdc_settings_end_defaults(nest_level);
+	cdc_settings_end_session_like(nest_level);
 }
 
 /* Of a column of just this type; NULL: as what its output function prints. */
@@ -246,10 +246,10 @@ choose_text(Oid type_oid, const CdcTypeBuilder *builder)
 	}
 }
 
-static bool depends_on_defaults(Oid type_oid, CdcTypeBuilder *builder);
+static bool depends_on_session(Oid type_oid, CdcTypeBuilder *builder);
 
 static bool
-row_depends_on_defaults(Oid type_oid, CdcTypeBuilder *builder)
+row_depends_on_session(Oid type_oid, CdcTypeBuilder *builder)
 {
 	TupleDesc desc = lookup_rowtype_tupdesc_copy(type_oid, -1);
 	bool depends = false;
@@ -257,13 +257,13 @@ row_depends_on_defaults(Oid type_oid, CdcTypeBuilder *builder)
 	builder->row_relids = lappend_oid(builder->row_relids, get_typ_typrelid(type_oid));
 	for (int i = 0; i < desc->natts && !depends; i++)
 		depends = !TupleDescAttr(desc, i)->attisdropped &&
-				  depends_on_defaults(TupleDescAttr(desc, i)->atttypid, builder);
+				  depends_on_session(TupleDescAttr(desc, i)->atttypid, builder);
 	return depends;
 }
 
-/* Does its text depend on what cdc_settings_begin_defaults() sets? */
+/* Does its text depend on what cdc_settings_begin_session_like() sets? */
 static bool
-depends_on_defaults(Oid type_oid, CdcTypeBuilder *builder)
+depends_on_session(Oid type_oid, CdcTypeBuilder *builder)
 {
 	Oid element;
 
@@ -287,15 +287,15 @@ depends_on_defaults(Oid type_oid, CdcTypeBuilder *builder)
 	}
 	element = get_element_type(type_oid);
 	if (OidIsValid(element))
-		return depends_on_defaults(element, builder);
+		return depends_on_session(element, builder);
 	switch (get_typtype(type_oid))
 	{
 		case TYPTYPE_COMPOSITE:
-			return row_depends_on_defaults(type_oid, builder);
+			return row_depends_on_session(type_oid, builder);
 		case TYPTYPE_RANGE:
-			return depends_on_defaults(get_range_subtype(type_oid), builder);
+			return depends_on_session(get_range_subtype(type_oid), builder);
 		case TYPTYPE_MULTIRANGE:
-			return depends_on_defaults(get_multirange_range(type_oid), builder);
+			return depends_on_session(get_multirange_range(type_oid), builder);
 		default:
 			return false;
 	}
@@ -315,7 +315,7 @@ cdc_wal2json_build_type(CdcType *type, Oid type_oid, int32 typmod, CdcTypeBuilde
 		cdc_type_build_enum(type, base, builder);
 	else
 		cdc_type_build_output(type, base);
-	if (type->write == cdc_put_output && depends_on_defaults(base, builder))
-		type->write = put_output_under_defaults;
+	if (type->write == cdc_put_output && depends_on_session(base, builder))
+		type->write = put_output_as_in_session;
 	return true;
 }

@@ -136,6 +136,9 @@ const CdcOption cdc_option_table[] = {
 	 "only messages of these prefixes", false, WAL2JSON},
 	{"filter-origins", CDC_OPTION_OIDS, FIELD(filter_origins), 0, 0, 0, NULL,
 	 "not what came from these replication origins", false, WAL2JSON},
+	{"search-path", CDC_OPTION_PATH, FIELD(search_path), 0, 0, 0, NULL,
+	 "types and other names in text are qualified as under this search_path (default: public)",
+	 false, WAL2JSON},
 };
 
 const int cdc_option_count = lengthof(cdc_option_table);
@@ -199,6 +202,9 @@ cdc_option_allowed(const CdcOption *option, StringInfo text)
 		case CDC_OPTION_ACTIONS:
 			appendStringInfoString(text,
 								   "a comma-separated list of insert, update, delete, truncate");
+			break;
+		case CDC_OPTION_PATH:
+			appendStringInfoString(text, "a list of schemas as search_path has it, or nothing");
 			break;
 		case CDC_OPTION_REFUSED:
 			appendStringInfoString(text, "off only");

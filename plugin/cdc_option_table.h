@@ -24,6 +24,7 @@ typedef enum CdcOptionType
 	CDC_OPTION_TABLES,
 	CDC_OPTION_OIDS,
 	CDC_OPTION_ACTIONS,
+	CDC_OPTION_PATH,
 	CDC_OPTION_REFUSED, /* a boolean that cannot be turned on; doc says why */
 } CdcOptionType;
 

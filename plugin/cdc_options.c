@@ -139,6 +139,7 @@ set_selector(void *field, const CdcOption *option, const char *value)
 {
 	bool good = false;
 	bool wanted;
+	List *names;
 
 	switch (option->type)
 	{
@@ -154,6 +155,10 @@ set_selector(void *field, const CdcOption *option, const char *value)
 			break;
 		case CDC_OPTION_ACTIONS:
 			good = cdc_selector_parse_actions(value, field);
+			break;
+		case CDC_OPTION_PATH:
+			good = SplitIdentifierString(pstrdup(value), ',', &names);
+			*(char **) field = pstrdup(value);
 			break;
 		case CDC_OPTION_REFUSED:
 			good = parse_bool(value, &wanted) && !wanted;
@@ -357,6 +362,8 @@ cdc_options_read(CdcOptions *options, List *pipeline, List *elements)
 	{
 		options->transaction_records = options->include_transaction;
 		options->empty_transactions = options->include_empty_transaction;
+		if (options->search_path == NULL)
+			options->search_path = "public";
 	}
 }
 

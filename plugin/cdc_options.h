@@ -137,8 +137,9 @@ typedef struct CdcOptions
 	List *filter_tables;  /* of CdcTableName * (cdc_selector.c) */
 	List *add_tables;     /* NIL: all */
 	List *filter_msg_prefixes;
-	List *add_msg_prefixes; /* NIL: all */
-	List *filter_origins;   /* OIDs */
+	List *add_msg_prefixes;  /* NIL: all */
+	List *filter_origins;    /* OIDs */
+	const char *search_path; /* NULL until defaulted */
 
 	bool
 		empty_transactions; /* begin and commit are told where nothing of the transaction is, too */

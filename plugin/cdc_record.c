@@ -49,6 +49,7 @@ cdc_recorder_configure(CdcRecorder *recorder, const char *source, const char *me
 						  .encoding = recorder->output->writer.encoding};
 
 	recorder->format = cdc_format(recorder->options);
+	recorder->rows.settings->search_path = recorder->options->search_path;
 	for (int i = 0; i < CDC_NUM_HEADS; i++)
 	{
 		input.op = ops[i];

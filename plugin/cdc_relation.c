@@ -71,6 +71,7 @@ struct CdcRelationCache
 	XLogRecPtr changed_at;         /* where the generation last rose for what WAL says */
 	bool refreshing;               /* it rises because of ourselves */
 	List *related; /* OIDs of relations that others were made from: row types, ancestors, rules */
+	List *named_types; /* hash values of types' OIDs, as invalidations have them */
 };
 
 /*
@@ -115,6 +116,33 @@ catalog_changed(Datum arg, int cache_id, uint32 hash_value)
 		start_generation(live_cache);
 }
 
+/* What default expressions are printed with, too, but that is rarely asked for. */
+static bool
+prints_defaults(const CdcRelationCache *cache)
+{
+	return cache && cache->builder.options && cache->builder.options->include_default;
+}
+
+static void
+printed_changed(Datum arg, int cache_id, uint32 hash_value)
+{
+	if (prints_defaults(live_cache))
+		start_generation(live_cache);
+}
+
+/* Every new table has a type of its own, so only those count whose names are in labels. */
+static void
+type_changed(Datum arg, int cache_id, uint32 hash_value)
+{
+	if (live_cache == NULL)
+		return;
+	if (hash_value == 0 ? live_cache->named_types != NIL
+						: list_member_oid(live_cache->named_types, hash_value))
+		start_generation(live_cache);
+	else
+		printed_changed(arg, cache_id, hash_value);
+}
+
 static void
 publication_changed(Datum arg, int cache_id, uint32 hash_value)
 {
@@ -136,6 +164,9 @@ register_callbacks(void)
 	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(CASTSOURCETARGET, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(ENUMOID, catalog_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(TYPEOID, type_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, printed_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(OPEROID, printed_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(DATABASEOID, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, catalog_changed, (Datum) 0);
@@ -161,6 +192,7 @@ cache_clear(CdcRelationCache *cache)
 	cache->entries = entries_create(cache->context, 64, NULL);
 	cache->targets = targets_create(cache->context, 8, NULL);
 	cache->related = NIL;
+	cache->named_types = NIL;
 	cache->last_number = 0;
 	cache->bytes = 0;
 	cache->generation++; /* what was watched is forgotten, too */
@@ -252,9 +284,14 @@ build(CdcRelationCache *cache, CdcRelation *entry, Relation relation)
 
 	caller = MemoryContextSwitchTo(entry->context);
 	cache->builder.related = NIL;
+	cache->builder.named_types = NIL;
 	cdc_relation_build(entry, relation, &cache->builder);
 	foreach (cell, cache->builder.related)
 		cdc_relation_cache_watch(cache, lfirst_oid(cell));
+	MemoryContextSwitchTo(cache->context);
+	foreach (cell, cache->builder.named_types)
+		cache->named_types = list_append_unique_oid(
+			cache->named_types, GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(lfirst_oid(cell))));
 	MemoryContextSwitchTo(caller);
 
 	entry->generation = generation;

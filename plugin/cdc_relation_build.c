@@ -24,6 +24,7 @@
 #include "cdc_format.h"
 #include "cdc_generated.h"
 #include "cdc_relation_build.h"
+#include "cdc_relation_names.h"
 #include "cdc_rule.h"
 #include "cdc_selector.h"
 
@@ -227,6 +228,8 @@ finish_column(Build *build, CdcColumn *column, const char *member, Form_pg_attri
 	uint64 replaced = encoding->replaced;
 
 	build->labels[column - build->built->columns] = input;
+	if (build->format->names_types)
+		cdc_relation_collect_names(build->builder, build->published, attr, type);
 	column->name = cdc_make_name(member, encoding, &column->name_len);
 	encoding->replaced = replaced; /* counted in the label */
 	column->label = build->format->make_label(&input, &column->label_len);

@@ -20,7 +20,8 @@ typedef struct CdcRelationBuilder
 	CdcEncoding *encoding;
 	CdcSettings *settings;
 	CdcLookups *lookups;
-	List *related; /* out: OIDs of other relations whose changes make the result stale */
+	List *related;     /* out: OIDs of other relations whose changes make the result stale */
+	List *named_types; /* out: and of types */
 } CdcRelationBuilder;
 
 /*

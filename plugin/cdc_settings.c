@@ -43,21 +43,21 @@ cdc_settings_save(CdcSettings *settings)
 }
 
 int
-cdc_settings_begin_defaults(CdcSettings *settings)
+cdc_settings_begin_session_like(CdcSettings *settings)
 {
 	int nest_level;
 
 	cdc_settings_pin(settings);
 	nest_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "public", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
+	(void) set_config_option("search_path", settings->search_path, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	return nest_level;
 }
 
 void
-cdc_settings_end_defaults(int nest_level)
+cdc_settings_end_session_like(int nest_level)
 {
 	AtEOXact_GUC(true, nest_level);
 }

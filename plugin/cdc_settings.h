@@ -13,7 +13,8 @@
 
 typedef struct CdcSettings
 {
-	int nest_level; /* of the settings we have saved, 0: not pinned */
+	int nest_level;          /* of the settings we have saved, 0: not pinned */
+	const char *search_path; /* for cdc_settings_begin_session_like(); NULL: none asked for */
 } CdcSettings;
 
 /* The slow path of cdc_settings_pin(). */
@@ -28,11 +29,11 @@ cdc_settings_pin(CdcSettings *settings)
 
 /*
  * Until the matching end (or the end of the (sub)transaction, after an ERROR): what depends on search_path
- * and IntervalStyle is printed as in a session that has PostgreSQL's defaults, with only schema public
- * in the path; the rest as pinned.  For formats whose readers know such text.
+ * and IntervalStyle is printed as in an ordinary session, of which settings->search_path is the path
+ * and the style is PostgreSQL's default; the rest as pinned.  For formats whose readers know such text.
  */
-extern int cdc_settings_begin_defaults(CdcSettings *settings);
-extern void cdc_settings_end_defaults(int nest_level);
+extern int cdc_settings_begin_session_like(CdcSettings *settings);
+extern void cdc_settings_end_session_like(int nest_level);
 
 /* At the transaction's end.  After an ERROR the server restores the settings by itself. */
 extern void cdc_settings_unpin(CdcSettings *settings);

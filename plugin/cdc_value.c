@@ -225,6 +225,26 @@ safe_cast_to_json(Oid type_oid)
 	return safe ? function : InvalidOid;
 }
 
+Oid
+cdc_domain_over(Oid type_oid, int32 *typmod)
+{
+	HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type_oid));
+	Form_pg_type form;
+	Oid over = InvalidOid;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", type_oid);
+	form = (Form_pg_type) GETSTRUCT(tuple);
+	if (form->typtype == TYPTYPE_DOMAIN)
+	{
+		over = form->typbasetype;
+		if (typmod)
+			*typmod = form->typtypmod;
+	}
+	ReleaseSysCache(tuple);
+	return over;
+}
+
 /* before "name" after, padded. */
 static char *
 make_padded(const char *before, const char *name, const char *after, CdcEncoding *encoding,

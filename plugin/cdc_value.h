@@ -75,6 +75,9 @@ extern void cdc_type_build_as_text(CdcType *type, Oid type_oid);
 extern void cdc_type_build_output(CdcType *type, Oid type_oid);
 extern void cdc_put_output(CdcWriter *writer, Datum value, const CdcType *type);
 
+/* The type that a domain is directly over, with its modifier (if asked for); InvalidOid: it is no domain. */
+extern Oid cdc_domain_over(Oid type_oid, int32 *typmod);
+
 /* An enum, as a string. */
 extern void cdc_type_build_enum(CdcType *type, Oid type_oid, CdcTypeBuilder *builder);
 

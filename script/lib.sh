@@ -27,6 +27,10 @@ client_packages=(gcc libc6-dev make pkgconf libpq-dev libjson-c-dev librdkafka-d
 sink_test_packages=(redis-tools nats-server kcat zstd default-jre-headless maven python3 openssl
 	python3-grpcio python3-protobuf protobuf-compiler)
 
+# The output plugins that ours are compared with.
+# shellcheck disable=SC2034
+plugin_test_packages=(postgresql-MAJOR-wal2json)
+
 as_root=()		# prefix for what needs root
 as_user=()		# prefix for what must not be root; execs, so that $! is the program's own pid
 work=			# the temporary folder, see make_work_folder
@@ -112,7 +116,8 @@ offered_major()
 		awk -v oldest="$oldest_major" '$1 >= oldest { newest = $1 } END { print newest }'
 }
 
-# Sets major, installs the PostgreSQL to build with, and whichever of the named packages are missing.
+# Sets major, installs the PostgreSQL to build with, and whichever of the named packages are missing; MAJOR in a name
+# stands for it.
 install_packages()
 {
 	local package missing=() updated=no conf=
@@ -132,7 +137,7 @@ install_packages()
 				'Debian 12 and Ubuntu 24.04 are the oldest that have one; for others see' \
 				'https://wiki.postgresql.org/wiki/Apt'
 	fi
-	for package in "postgresql-$major" "postgresql-server-dev-$major" "$@"; do
+	for package in "postgresql-$major" "postgresql-server-dev-$major" "${@//MAJOR/$major}"; do
 		package_installed "$package" || missing+=("$package")
 	done
 	[ ${#missing[@]} -gt 0 ] || return 0

@@ -131,10 +131,11 @@ sub option_array
 
 sub copied
 {
-	my ($node, $db, $slot) = @_;
+	my ($node, $db, $slot, $plugin) = @_;
 	my $copy = sprintf('%s_copy_%d', $slot, ++$count);
 
-	$node->safe_psql($db, "SELECT pg_copy_logical_replication_slot('$slot', '$copy')");
+	$plugin //= 'cdc_decoder';
+	$node->safe_psql($db, "SELECT pg_copy_logical_replication_slot('$slot', '$copy', false, '$plugin')");
 	return $copy;
 }
 
@@ -147,12 +148,12 @@ sub walsender_command
 		slot_options(%{ $args{options} // {} }), @{ $args{arguments} // [] } ];
 }
 
-# decode(NODE, DATABASE, SLOT, [options =>, pgoptions =>, endpos =>, arguments =>]): through a walsender, from a copy
-# of the slot; returns the file.
+# decode(NODE, DATABASE, SLOT, [options =>, pgoptions =>, endpos =>, arguments =>, plugin =>]): through a walsender,
+# from a copy of the slot, with another plugin if one is named; returns the file.
 sub decode
 {
 	my ($node, $db, $slot, %args) = @_;
-	my $copy = copied($node, $db, $slot);
+	my $copy = copied($node, $db, $slot, $args{plugin});
 	my $file = output_file('out');
 	my $command = walsender_command($node, $db, $copy, $file, %args);
 	my ($stdout, $stderr) = ('', '');
