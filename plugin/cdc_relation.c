@@ -120,7 +120,9 @@ catalog_changed(Datum arg, int cache_id, uint32 hash_value)
 static bool
 prints_defaults(const CdcRelationCache *cache)
 {
-	return cache && cache->builder.options && cache->builder.options->include_default;
+	const CdcOptions *options = cache ? cache->builder.options : NULL;
+
+	return options && (options->include_default || options->schemas);
 }
 
 static void

@@ -228,7 +228,7 @@ finish_column(Build *build, CdcColumn *column, const char *member, Form_pg_attri
 	uint64 replaced = encoding->replaced;
 
 	build->labels[column - build->built->columns] = input;
-	if (build->format->names_types)
+	if (build->format->names_types || build->builder->options->schemas)
 		cdc_relation_collect_names(build->builder, build->published, attr, type);
 	column->name = cdc_make_name(member, encoding, &column->name_len);
 	encoding->replaced = replaced; /* counted in the label */

@@ -35,6 +35,6 @@ cdc_relation_collect_names(CdcRelationBuilder *builder, Relation published, Form
 		builder->named_types = list_append_unique_oid(builder->named_types, type);
 		type = cdc_domain_over(type, NULL);
 	}
-	if (builder->options->include_default && attr && attr->atthasdef)
+	if ((builder->options->include_default || builder->options->schemas) && attr && attr->atthasdef)
 		(void) collect_relations(build_column_default(published, attr->attnum), &builder->related);
 }

@@ -129,8 +129,8 @@ cdc_schema_build(CdcRelation *relation, const CdcLabelInput *columns, Relation p
 	put_definition(&writer, relation, columns);
 	cdc_writer_detach(&writer);
 	hash = DatumGetUInt64(hash_any_extended((const unsigned char *) text.data, text.len, 0));
-	snprintf(relation->schema_version, sizeof(relation->schema_version), "%016" INT64_MODIFIER "x",
-			 hash);
+	snprintf(relation->schema_version, sizeof(relation->schema_version), "%08x%08x",
+			 (uint32) (hash >> 32), (uint32) hash);
 
 	resetStringInfo(&text);
 	cdc_writer_attach(&writer, &text);
