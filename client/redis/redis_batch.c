@@ -137,6 +137,7 @@ redis_xadd_prefix(const char *stream, uint64_t maxlen, size_t *length)
 {
 	RedisBuffer buffer = {0};
 	char count[24];
+	char *shrunk;
 	bool good;
 
 	*redis_put_number(count, maxlen) = '\0';
@@ -153,7 +154,9 @@ redis_xadd_prefix(const char *stream, uint64_t maxlen, size_t *length)
 		return NULL;
 	}
 	*length = buffer.length;
-	return buffer.data;
+	/* there may be thousands of them */
+	shrunk = realloc(buffer.data, buffer.length);
+	return shrunk != NULL ? shrunk : buffer.data;
 }
 
 bool
