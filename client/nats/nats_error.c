@@ -32,8 +32,8 @@ static const struct
 };
 
 /*
- * JetStream's err_codes, of nats-server's errors.json.	 Whatever is not listed ends the stream: nobody
- * has thought about it.
+ * JetStream's err_codes, of nats-server's errors.json.  Whatever is not listed ends the stream:
+ * nobody has thought about it.
  */
 static const struct
 {

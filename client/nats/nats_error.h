@@ -9,7 +9,9 @@
 
 #include "error.h"
 
-/* What the library said last in this thread, without the place in its sources that it begins with. */
+/*
+ * What the library said last in this thread, without the place in its sources that it begins with.
+ */
 extern const char *nats_last_error(void);
 
 /* An error of the library's: "what failed: text (detail)".  detail may be NULL. */

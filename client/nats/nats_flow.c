@@ -18,9 +18,6 @@
 #define ACKNOWLEDGE_MESSAGES 128
 #define ACKNOWLEDGE_BYTES (128 * 1024)
 
-/* Bytes that wait in the library for the socket. */
-#define MAX_BUFFERED (1024 * 1024)
-
 /* Messages that have to go well one by one before they are sent in runs again. */
 #define CAREFUL_MESSAGES (2 * NATS_MAX_IN_FLIGHT)
 
@@ -72,7 +69,7 @@ bool
 nats_flow_is_full(const NatsFlow *flow)
 {
 	return flow->count == NATS_MAX_IN_FLIGHT ||
-		   natsConnection_Buffered(flow->link->nc) > MAX_BUFFERED;
+		   natsConnection_Buffered(flow->link->nc) > NATS_MAX_BUFFERED;
 }
 
 static NatsInFlight *
@@ -216,7 +213,9 @@ note_durable(NatsFlow *flow, uint64_t sequence, CdcError *err)
 	return CDC_OK;
 }
 
-/* What an answer says: {"stream":"cdc","seq":7} or {"error":{"err_code":10071,"description":...}}. */
+/*
+ * What an answer says: {"stream":"cdc","seq":7} or {"error":{"err_code":10071,"description":...}}.
+ */
 static CdcStatus
 read_answer_object(struct json_object *object, const char *what, uint64_t *sequence, int *code,
 				   CdcError *err)
@@ -264,8 +263,8 @@ nats_read_answer(NatsLink *link, natsMsg *answer, const char *what, uint64_t *se
 }
 
 /*
- * A refusal of one message among several that wait tells only where the chain broke.	The same records are
- * sent again, each with an answer of its own.
+ * A refusal of one message among several that wait tells only where the chain broke.  The same
+ * records are sent again, each with an answer of its own.
  */
 static CdcStatus
 judge_refusal(NatsFlow *flow, CdcStatus status, RecordId *refused, CdcError *err)

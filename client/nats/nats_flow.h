@@ -1,15 +1,15 @@
 /*
  * nats_flow.h
- *		Records on their way to JetStream: a chain of messages, each of which names the one before it.
+ *		Records on their way to JetStream: a chain of messages, each naming the one before it.
  *
  * A message says which sequence and which Nats-Msg-Id the stream's last message has to have
- * (Nats-Expected-Last-Sequence, Nats-Expected-Last-Msg-Id).  So the server takes it only directly behind
- * the one before it: what is lost, refused or sent by another client breaks the chain, and nothing
- * behind the break is taken.	And so not every message need be acknowledged: that one was taken says
- * the same of all before it.
+ * (Nats-Expected-Last-Sequence, Nats-Expected-Last-Msg-Id).  So the server takes it only directly
+ * behind the one before it: what is lost, refused or sent by another client breaks the chain, and
+ * nothing behind the break is taken.  And so not every message need be acknowledged: that one was
+ * taken says the same of all before it.
  *
- * The sequence alone would not do: where somebody else's message takes the place of one in flight, that
- * one is refused, but the next one's sequence is right again.
+ * The sequence alone would not do: where somebody else's message takes the place of one in flight,
+ * that one is refused, but the next one's sequence is right again.
  */
 #ifndef CDC_NATS_FLOW_H
 #define CDC_NATS_FLOW_H
@@ -59,8 +59,7 @@ typedef struct NatsFlow
 	uint64_t bytes;
 	int unacknowledged; /* messages and bytes since the last that was to be acknowledged */
 	size_t unacknowledged_bytes;
-	bool
-		careful; /* every message is acknowledged, so that a refusal is told for the one it is about */
+	bool careful; /* every message is acknowledged: a refusal is then about that one */
 	int careful_left;
 	int64_t last_sign; /* of life, while something is in flight */
 
@@ -70,12 +69,12 @@ typedef struct NatsFlow
 } NatsFlow;
 
 /*
- * Begins a chain behind last_sequence.  The flow was zeroed once; careful is kept from one start to the
- * next.
+ * Begins a chain behind last_sequence.  The flow was zeroed once; careful is kept from one start
+ * to the next.
  */
 extern CdcStatus nats_flow_start(NatsFlow *flow, NatsLink *link, const Source *source,
 								 uint64_t last_sequence, CdcError *err) CDC_MUST_CHECK;
-/* Behind nats_link_disconnect() and before nats_link_close().	Safe at any time. */
+/* Behind nats_link_disconnect() and before nats_link_close().  Safe at any time. */
 extern void nats_flow_stop(NatsFlow *flow);
 
 /* Whether it can take no more. */
@@ -95,7 +94,7 @@ extern CdcStatus nats_flow_receive(NatsFlow *flow, RecordId *refused, CdcError *
 
 /*
  * Reads the answer to a message: its sequence; or what JetStream's error means, or that nobody
- * answers.	what: "sending to stream ...".	*code (may be NULL) is the error's, 0: none.
+ * answers.  what: "sending to stream ...".  *code (may be NULL) is the error's, 0: none.
  */
 extern CdcStatus nats_read_answer(NatsLink *link, natsMsg *answer, const char *what,
 								  uint64_t *sequence, int *code, CdcError *err) CDC_MUST_CHECK;

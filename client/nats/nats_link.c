@@ -5,10 +5,14 @@
 #include "nats_link.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "nats_error.h"
@@ -22,7 +26,10 @@
 /* So much is read at a time, and gathered before the library asks to write. */
 #define IO_SIZE (64 * 1024)
 
-/* The library's own pings would come from a thread of its own; who waits for an answer has a timeout. */
+/*
+ * The library's own pings would come from a thread of its own; who waits for an answer has a
+ * timeout.
+ */
 #define PING_INTERVAL_MS (INT64_C(365) * 24 * 3600 * 1000)
 
 void
@@ -35,9 +42,9 @@ nats_link_init(NatsLink *link)
 }
 
 /*
- * Since 3.10 the library leaves it to whoever drives the socket to say that it may be closed, and later
- * versions that nothing refers to the connection any more (its adapters for libuv and libevent); before
- * that there are no such functions.
+ * Since 3.10 the library leaves it to whoever drives the socket to say that it may be closed, and
+ * later versions that nothing refers to the connection any more (its adapters for libuv and
+ * libevent); before that there are no such functions.
  */
 extern void natsConnection_ProcessCloseEvent(natsSock *socket) __attribute__((weak));
 extern void natsConnection_ProcessDetachedEvent(natsConnection *nc) __attribute__((weak));
@@ -297,13 +304,84 @@ nats_link_open(NatsLink *link, const NatsConfig *config, const SinkConfig *sink_
 	return status;
 }
 
+/*
+ * With TLS the library comes back from reading and writing only when it is done.  So the kernel
+ * gets room for a piece of NATS_MAX_BUFFERED (it says that a socket can be written to when a third
+ * of that is free), and a server that takes nothing any more is given up in the end.
+ */
+static void
+prepare_tls(const NatsLink *link, int socket)
+{
+	int size = 8 * NATS_MAX_BUFFERED;
+	unsigned timeout = (unsigned) (link->config->timeout / 1000);
+
+	/* where they are not granted it is slower at worst */
+	(void) setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	(void) setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
+}
+
+/*
+ * Whether the socket can be read without waiting: with TLS, whether a record has come as a whole
+ * (RFC 8446, 5.1: type, version, length).  The first byte of all tells: NATS itself sends text.
+ */
+static bool
+can_read(NatsLink *link, int socket)
+{
+	uint8_t header[5];
+	int available = 0;
+	ssize_t got;
+
+	if (link->seen && !link->tls)
+		return true;
+	got = recv(socket, header, sizeof(header), MSG_PEEK | MSG_DONTWAIT);
+	if (got < 0)
+		return errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
+	if (got > 0 && !link->seen)
+	{
+		link->seen = true;
+		link->tls = header[0] >= 20 && header[0] <= 23;
+		if (link->tls)
+			prepare_tls(link, socket);
+	}
+	if (got == 0 || !link->tls)
+		return true;
+	return got == sizeof(header) && ioctl(socket, FIONREAD, &available) == 0 &&
+		   available >= (int) sizeof(header) + (header[3] << 8 | header[4]);
+}
+
+static bool
+can_write(int socket)
+{
+	struct pollfd fd = {.fd = socket, .events = POLLOUT};
+
+	return poll(&fd, 1, 0) == 1;
+}
+
+CdcStatus
+nats_link_move(NatsLink *link, CdcError *err)
+{
+	uint64_t count;
+	ssize_t got = read(link->wake_fd, &count, sizeof(count));
+	int socket = atomic_load(&link->socket);
+
+	(void) got; /* nothing there: nobody woke us */
+	if (socket >= 0 && can_read(link, socket))
+		natsConnection_ProcessReadEvent(link->nc);
+	if (!natsConnection_IsClosed(link->nc) && atomic_load(&link->want_write) && can_write(socket))
+		natsConnection_ProcessWriteEvent(link->nc);
+	if (natsConnection_IsClosed(link->nc))
+		return nats_link_error(link, NATS_CONNECTION_CLOSED, "the connection", err);
+	return CDC_OK;
+}
+
 void
 nats_link_disconnect(NatsLink *link)
 {
 	if (link->nc == NULL)
 		return;
 	/* With anything left to write the library would wait half a second for an answer to a ping. */
-	if (atomic_load(&link->want_write) && !natsConnection_IsClosed(link->nc))
+	if (atomic_load(&link->want_write) && !natsConnection_IsClosed(link->nc) &&
+		can_write(atomic_load(&link->socket)))
 		natsConnection_ProcessWriteEvent(link->nc);
 	natsConnection_Close(link->nc);
 }
@@ -319,22 +397,6 @@ nats_link_close(NatsLink *link)
 	if (link->wake_fd >= 0)
 		close(link->wake_fd);
 	nats_link_init(link);
-}
-
-CdcStatus
-nats_link_move(NatsLink *link, CdcError *err)
-{
-	uint64_t count;
-	ssize_t got = read(link->wake_fd, &count, sizeof(count));
-
-	(void) got; /* nothing there: nobody woke us */
-	if (!natsConnection_IsClosed(link->nc))
-		natsConnection_ProcessReadEvent(link->nc);
-	if (!natsConnection_IsClosed(link->nc) && atomic_load(&link->want_write))
-		natsConnection_ProcessWriteEvent(link->nc);
-	if (natsConnection_IsClosed(link->nc))
-		return nats_link_error(link, NATS_CONNECTION_CLOSED, "the connection", err);
-	return CDC_OK;
 }
 
 void

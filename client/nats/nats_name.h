@@ -32,14 +32,14 @@ extern bool nats_subject_valid(const char *subject);
 extern bool nats_subject_matches(const char *pattern, const char *subject);
 
 /*
- * The pattern of all subjects that a template makes: tokens with a placeholder become "*", {source} is
- * filled in as target.h does.  malloc'd; NULL: out of memory.
+ * The pattern of all subjects that a template makes: tokens with a placeholder become "*",
+ * {source} is filled in as target.h does.  malloc'd; NULL: out of memory.
  */
 extern char *nats_subject_pattern(const char *template, const char *source);
 
 /*
- * A message's id, for Nats-Msg-Id: a prefix that the source has, and incarnation, commit_lsn, seq and
- * part: "7301234567890123456:shop:cdc:0:0/16E2A10:3:0".
+ * A message's id, for Nats-Msg-Id: a prefix that the source has, and incarnation, commit_lsn, seq
+ * and part: "7301234567890123456:shop:cdc:0:0/16E2A10:3:0".
  */
 #define NATS_SOURCE_SIZE 1100
 #define NATS_ID_SIZE (NATS_SOURCE_SIZE + 80)

@@ -2,8 +2,8 @@
  * nats_store.h
  *		The position beside the records: one message at a time, each in the place of the last.
  *
- * Each names the sequence of the one that it replaces (Nats-Expected-Last-Subject-Sequence), so that a
- * client whose position somebody else has replaced finds out.
+ * Each names the sequence of the one that it replaces (Nats-Expected-Last-Subject-Sequence), so
+ * that a client whose position somebody else has replaced finds out.
  */
 #ifndef CDC_NATS_STORE_H
 #define CDC_NATS_STORE_H
@@ -30,11 +30,11 @@ typedef struct NatsStore
 	int64_t busy_since;
 } NatsStore;
 
-/* Begins with what was found.	The store is zeroed before. */
+/* Begins with what was found.  The store is zeroed before. */
 extern CdcStatus nats_store_start(NatsStore *store, NatsLink *link, const NatsStream *stream,
 								  bool ours, CdcError *err) CDC_MUST_CHECK;
 
-/* Behind nats_link_disconnect() and before nats_link_close().	Safe at any time. */
+/* Behind nats_link_disconnect() and before nats_link_close().  Safe at any time. */
 extern void nats_store_stop(NatsStore *store);
 
 /* Whether the position stored is another than that. */

@@ -19,8 +19,8 @@
 
 /*
  * The server holds the ids of so long in memory.  What keeps records from being doubled is the
- * sequence; the ids need to cover what is in flight only.	(nats-server's own default is 2 minutes: at
- * 100,000 records a second that would be more than a gigabyte.)
+ * sequence; the ids need to cover what is in flight only.  (nats-server's own default is 2
+ * minutes: at 100,000 records a second that would be more than a gigabyte.)
  */
 #define DUPLICATE_WINDOW_NS (INT64_C(30) * 1000 * 1000 * 1000)
 
@@ -246,7 +246,10 @@ parse_position(NatsStream *stream, const natsMsg *message, uint64_t *sequence)
 	return good;
 }
 
-/* The last position stored; *sequence: of the last message of the records' stream that belongs to it. */
+/*
+ * The last position stored; *sequence: of the last message of the records' stream that belongs to
+ * it.
+ */
 static CdcStatus
 read_position(OpenJob *job, uint64_t *sequence, CdcError *err)
 {

@@ -3,9 +3,10 @@
  *		The two streams of the NATS sink: the records', and the positions'.
  *
  * The records' stream holds nothing but records, each with its identity as Nats-Msg-Id; it has one
- * source.	How far that is stands in the positions' stream, under the subject "cdc-positions.STREAM",
- * of which only the last message is kept: a position, and the sequence of the last message that
- * belonged to it.	What was delivered behind that is read from the records' stream itself.
+ * source.  How far that is stands in the positions' stream, under the subject
+ * "cdc-positions.STREAM", of which only the last message is kept: a position, and the sequence of
+ * the last message that belonged to it.  What was delivered behind that is read from the records'
+ * stream itself.
  */
 #ifndef CDC_NATS_STREAM_H
 #define CDC_NATS_STREAM_H
@@ -36,14 +37,15 @@ typedef struct NatsStream
 /* "cdc-positions.STREAM".  Returns text. */
 extern char *nats_position_subject(const NatsConfig *config, char *text);
 
-/* What a position's message holds.	 malloc'd; NULL: out of memory. */
+/* What a position's message holds.  malloc'd; NULL: out of memory. */
 extern char *nats_position_text(const Source *source, const Position *position,
 								uint64_t last_sequence);
 
 /*
- * Makes the streams where they are missing (and make is set), checks them, and finds where source is.  Zeroed
- * before; nats_stream_free() on failure too.  CDC_USAGE: a stream is not fit for records or positions.
- * CDC_STOP: it has lost records or position, or is full of somebody else's messages.
+ * Makes the streams where they are missing (and make is set), checks them, and finds where source
+ * is.  Zeroed before; nats_stream_free() on failure too.  CDC_USAGE: a stream is not fit for
+ * records or positions. CDC_STOP: it has lost records or position, or is full of somebody else's
+ * messages.
  */
 extern CdcStatus nats_stream_open(NatsStream *stream, NatsLink *link, const Source *source,
 								  bool make, CdcError *err) CDC_MUST_CHECK;

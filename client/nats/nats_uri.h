@@ -39,7 +39,7 @@ extern CdcStatus nats_config_parse(NatsConfig *config, const char *uri,
 								   CdcError *err) CDC_MUST_CHECK;
 extern void nats_config_free(NatsConfig *config);
 
-/* "nats.example:4222, other:4222": the servers, for messages.	Returns text. */
+/* "nats.example:4222, other:4222": the servers, for messages.  Returns text. */
 extern char *nats_config_servers(const NatsConfig *config, char *text, size_t size);
 
 #endif /* CDC_NATS_URI_H */

@@ -2,13 +2,13 @@
  * sink_nats.c
  *		nats://HOST[:PORT]/SUBJECT: records as messages of a JetStream stream, each exactly once.
  *
- * Records are a chain of messages (nats_flow.h).	The position is stored beside them, in a stream of
- * its own (nats_stream.h), every commit interval and only for what was acknowledged; on open what
- * was delivered since is read from the records' stream.
+ * Records are a chain of messages (nats_flow.h).  The position is stored beside them, in a stream
+ * of its own (nats_stream.h), every commit interval and only for what was acknowledged; on open
+ * what was delivered since is read from the records' stream.
  *
- * A client that has lost the slot is shut out by the same means: its next record names a last message
- * that another client's records have replaced, and its next position the sequence of one that is no
- * longer the last.
+ * A client that has lost the slot is shut out by the same means: its next record names a last
+ * message that another client's records have replaced, and its next position the sequence of one
+ * that is no longer the last.
  */
 #include "sink.h"
 
@@ -221,8 +221,8 @@ find_subject(NatsSink *sink, const Frame *frame, const char **subject, CdcError 
 }
 
 /*
- * Whether the position that is stored tells timeline and incarnation of records after it; else one that
- * does is stored first: what is read from the stream itself are ids only.
+ * Whether the position that is stored tells timeline and incarnation of records after it; else one
+ * that does is stored first: what is read from the stream itself are ids only.
  */
 static bool
 position_is_ready(NatsSink *sink, const Position *after)

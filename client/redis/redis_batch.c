@@ -2,8 +2,9 @@
  * redis_batch.c
  *		Records on their way to Redis.
  *
- * The protocol's requests are written here and not by hiredis, which allocates for each command; they are
- * arrays of strings with lengths (Redis serialization protocol, "Send commands to a Redis server").
+ * The protocol's requests are written here and not by hiredis, which allocates for each command;
+ * they are arrays of strings with lengths (Redis serialization protocol, "Send commands to a Redis
+ * server").
  */
 #include "redis_batch.h"
 
@@ -20,9 +21,9 @@
 #define LENGTH_SIZE 24
 
 /*
- * KEYS: position, then owner and stream of each stream.  Answers the position's epoch, then for each
- * stream: whose it is, the position stored by that one where it is not us, where the stream ends (or
- * "!" and what the key is instead), and how many entries it has.
+ * KEYS: position, then owner and stream of each stream.  Answers the position's epoch, then for
+ * each stream: whose it is, the position stored by that one where it is not us, where the stream
+ * ends (or "!" and what the key is instead), and how many entries it has.
  */
 const char redis_guard_script[] =
 	"local answer = {redis.call('HGET', KEYS[1], 'epoch') or ''}\n"
@@ -156,7 +157,9 @@ redis_xadd_prefix(const char *stream, uint64_t maxlen, size_t *length)
 	*length = buffer.length;
 	/* there may be thousands of them */
 	shrunk = realloc(buffer.data, buffer.length);
-	return shrunk != NULL ? shrunk : buffer.data;
+	if (shrunk != NULL)
+		buffer.data = shrunk;
+	return buffer.data;
 }
 
 bool

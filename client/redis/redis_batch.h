@@ -9,10 +9,10 @@
  *		MULTI, SET owner (of streams that are new in this session), XADD..., HSET position
  *		EXEC, sent when the guard's answer was good
  *
- * A transaction of Redis does not roll back: an XADD that fails in it leaves the rest of it done.	So
- * whatever could make one fail is looked at by the guard, and WATCH makes EXEC do nothing where any of
- * it changes between the two.	The rest (no memory, a full disk, a replica) the server says when the
- * command is queued, and then refuses EXEC.
+ * A transaction of Redis does not roll back: an XADD that fails in it leaves the rest of it done.
+ * So whatever could make one fail is looked at by the guard, and WATCH makes EXEC do nothing where
+ * any of it changes between the two.  The rest (no memory, a full disk, a replica) the server says
+ * when the command is queued, and then refuses EXEC.
  */
 #ifndef CDC_REDIS_BATCH_H
 #define CDC_REDIS_BATCH_H
@@ -64,17 +64,20 @@ typedef struct RedisBatch
 	char *queue_error; /* the first error of a command that was to be queued; NULL: none */
 } RedisBatch;
 
-/* What the guard script is, and how many of a batch's answers come before those in the transaction. */
+/*
+ * What the guard script is, and how many of a batch's answers come before those in the
+ * transaction.
+ */
 extern const char redis_guard_script[];
 #define REDIS_GUARD_ANSWER 1
 
 /*
- * What a stream's XADD begins with, up to the entry's id: made once for each stream.	malloc'd, its
- * length in *length; NULL: out of memory.
+ * What a stream's XADD begins with, up to the entry's id: made once for each stream.  malloc'd,
+ * its length in *length; NULL: out of memory.
  */
 extern char *redis_xadd_prefix(const char *stream, uint64_t maxlen, size_t *length);
 
-/* Adds a record.  prefix as above.	 false: out of memory. */
+/* Adds a record.  prefix as above.  false: out of memory. */
 extern bool redis_batch_add(RedisBatch *batch, const char *prefix, size_t prefix_length,
 							const RedisEntryId *entry, const char *record, size_t length);
 
@@ -83,15 +86,15 @@ extern bool redis_batch_add_stream(RedisBatch *batch, const char *stream, bool c
 								   const RedisEntryId *entry);
 
 /*
- * Finishes the batch for the wire.	 sha: of the guard script; position: the text that is stored.  false:
- * out of memory.
+ * Finishes the batch for the wire.  sha: of the guard script; position: the text that is stored.
+ * false: out of memory.
  */
 extern bool redis_batch_seal(RedisBatch *batch, const char *position_key, const char *sha,
 							 const char *position);
 
 /*
- * Judges the guard's answer: CDC_OK where EXEC may be sent.  CDC_RETRY: another client has fenced this
- * one.	CDC_STOP: a stream is not ours, not a stream, or is ahead.	name: of the server.
+ * Judges the guard's answer: CDC_OK where EXEC may be sent.  CDC_RETRY: another client has fenced
+ * this one.  CDC_STOP: a stream is not ours, not a stream, or is ahead.  name: of the server.
  */
 extern CdcStatus redis_batch_judge(const RedisBatch *batch, const redisReply *reply,
 								   const char *position_key, long long epoch, const char *name,

@@ -17,7 +17,10 @@ static const char source_placeholder[] = "{source}";
 static const char position_suffix[] = ":cdc-position";
 static const char owner_suffix[] = ":cdc-owner";
 
-/* Whether what a placeholder or a brace begins at text, and which: a template's are checked already. */
+/*
+ * Whether what a placeholder or a brace begins at text, and which: a template's are checked
+ * already.
+ */
 static bool
 is_source(const char *text)
 {

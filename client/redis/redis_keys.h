@@ -2,8 +2,8 @@
  * redis_keys.h
  *		What the Redis sink's keys and entries are called.
  *
- * Pure.  All keys of one transaction lie in one slot of a cluster as long as the streams' template has
- * a hash tag ("{{tag}" in it), or names one stream.
+ * Pure.  All keys of one transaction lie in one slot of a cluster as long as the streams' template
+ * has a hash tag ("{{tag}" in it), or names one stream.
  */
 #ifndef CDC_REDIS_KEYS_H
 #define CDC_REDIS_KEYS_H
@@ -15,13 +15,15 @@
 #include "position.h"
 
 /*
- * The key of the hash that holds the position of whoever delivers by this template: the template with
- * {source} filled in and ":cdc-position" behind it, within braces where it names one stream.	malloc'd;
- * NULL: out of memory.
+ * The key of the hash that holds the position of whoever delivers by this template: the template
+ * with {source} filled in and ":cdc-position" behind it, within braces where it names one stream.
+ * malloc'd; NULL: out of memory.
  */
 extern char *redis_position_key(const char *template, const char *source);
 
-/* The key that says whose a stream is, in the stream's own slot.	malloc'd; NULL: out of memory. */
+/*
+ * The key that says whose a stream is, in the stream's own slot.  malloc'd; NULL: out of memory.
+ */
 extern char *redis_owner_key(const char *stream);
 
 /* An entry's id; ordered as Redis orders them. */
@@ -33,7 +35,7 @@ typedef struct RedisEntryId
 
 /*
  * The id made of a record's identity, the same one always.  Both halves stay below 2^63: libraries
- * hold them in signed numbers.	 CDC_REFUSED or CDC_STOP where the identity does not fit.
+ * hold them in signed numbers.  CDC_REFUSED or CDC_STOP where the identity does not fit.
  */
 extern CdcStatus redis_entry_id(RedisEntryId *entry, const RecordId *id, uint32_t incarnation,
 								CdcError *err) CDC_MUST_CHECK;

@@ -155,7 +155,9 @@ finish_batch(RedisPipe *pipe, RedisBatch *batch, const redisReply *reply, CdcErr
 	for (size_t i = 0; i < reply->elements; i++)
 		if (reply->element[i]->type == REDIS_REPLY_ERROR)
 		{
-			/* The guard looks at whatever can cause it; the position is ahead of the records now. */
+			/*
+			 * The guard looks at whatever can cause it; the position is ahead of the records now.
+			 */
 			cdc_error(err, CDC_STOP, "%s: a command failed in a transaction: %s", pipe->wire.name,
 					  reply->element[i]->str);
 			cdc_error_hint(err, "Records of it are missing in the streams; replay them into "

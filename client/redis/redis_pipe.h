@@ -2,8 +2,8 @@
  * redis_pipe.h
  *		Batches one after the other, of which at most two are on the wire.
  *
- * One batch is being built; those sent wait for their answers.	 The later of two waits with its EXEC for
- * the earlier one's answer: so a transaction that fails is the last.
+ * One batch is being built; those sent wait for their answers.  The later of two waits with its
+ * EXEC for the earlier one's answer: so a transaction that fails is the last.
  */
 #ifndef CDC_REDIS_PIPE_H
 #define CDC_REDIS_PIPE_H
@@ -38,7 +38,7 @@ typedef struct RedisPipe
 /* Begins anew: nothing is sent, the first batch is being built.  The wire is left alone. */
 extern void redis_pipe_start(RedisPipe *pipe, const Source *source, const char *position_key);
 
-/* Closes the wire too.	 Safe at any time. */
+/* Closes the wire too.  Safe at any time. */
 extern void redis_pipe_close(RedisPipe *pipe);
 
 /* Whether the batch that is being built is to take no more. */

@@ -16,8 +16,8 @@
 #define DEFAULT_MAX_BULK (UINT64_C(512) * 1024 * 1024)
 
 /*
- * client-query-buffer-limit counts all that a client has queued in a transaction: the record, and the
- * rest of its batch.
+ * client-query-buffer-limit counts all that a client has queued in a transaction: the record, and
+ * the rest of its batch.
  */
 #define QUERY_ROOM (UINT64_C(512) * 1024)
 

@@ -20,8 +20,8 @@ typedef struct RedisServer
 } RedisServer;
 
 /*
- * Learns the server's limits, loads the guard and takes the position's hash over.  CDC_USAGE: the server
- * evicts keys.  *redirected: not this node of the cluster; open the wire anew.
+ * Learns the server's limits, loads the guard and takes the position's hash over.  CDC_USAGE: the
+ * server evicts keys.  *redirected: not this node of the cluster; open the wire anew.
  */
 extern CdcStatus redis_server_take(RedisWire *wire, const char *position_key, RedisServer *server,
 								   bool *redirected, CdcError *err) CDC_MUST_CHECK;

@@ -23,8 +23,8 @@
 #define REQUEST_TIMEOUT (10 * CLOCK_SECOND)
 
 /*
- * What the server's errors mean; the first whose text an answer begins with.  The words are those of
- * Redis 5 to 7 (its server.c, script.c and cluster.c).	 Whatever is not listed ends the stream:
+ * What the server's errors mean; the first whose text an answer begins with.  The words are those
+ * of Redis 5 to 7 (its server.c, script.c and cluster.c).  Whatever is not listed ends the stream:
  * nobody has thought about it.
  */
 static const struct
@@ -145,7 +145,9 @@ redis_wire_reply(RedisWire *wire, redisReply **reply, CdcError *err)
 	return CDC_OK;
 }
 
-/* Waits until the socket wants something, the time for a tick() has come, or deadline has passed. */
+/*
+ * Waits until the socket wants something, the time for a tick() has come, or deadline has passed.
+ */
 static CdcStatus
 wait_for_socket(RedisWire *wire, int64_t deadline, CdcError *err)
 {

@@ -2,9 +2,9 @@
  * redis_wire.h
  *		One connection to a Redis server, and what its errors mean.
  *
- * The connection never blocks.  While a sink is being opened, redis_wire_request() waits for an answer
- * and calls tick() meanwhile; later the loop waits, and redis_wire_feed(), _write() and _read() move
- * bytes.
+ * The connection never blocks.  While a sink is being opened, redis_wire_request() waits for an
+ * answer and calls tick() meanwhile; later the loop waits, and redis_wire_feed(), _write() and
+ * _read() move bytes.
  */
 #ifndef CDC_REDIS_WIRE_H
 #define CDC_REDIS_WIRE_H
@@ -34,8 +34,8 @@ typedef struct RedisWire
 } RedisWire;
 
 /*
- * Connects, logs in and selects the database.	On failure too the wire is the caller's to
- * redis_wire_close().	*wire needs nothing but zeroes and, where it is the first time, host = "".
+ * Connects, logs in and selects the database.  On failure too the wire is the caller's to
+ * redis_wire_close().  *wire needs nothing but zeroes and, where it is the first time, host = "".
  */
 extern CdcStatus redis_wire_open(RedisWire *wire, const RedisConfig *config,
 								 const SinkConfig *sink_config, CdcError *err) CDC_MUST_CHECK;
@@ -44,8 +44,8 @@ extern CdcStatus redis_wire_open(RedisWire *wire, const RedisConfig *config,
 extern void redis_wire_close(RedisWire *wire);
 
 /*
- * Sends a command and waits for its answer, which is the caller's to freeReplyObject(); it may be an
- * error, for redis_wire_error().  CDC_RETRY: the connection broke, or no answer came in time.
+ * Sends a command and waits for its answer, which is the caller's to freeReplyObject(); it may be
+ * an error, for redis_wire_error().  CDC_RETRY: the connection broke, or no answer came in time.
  */
 extern CdcStatus redis_wire_request(RedisWire *wire, int argc, const char **argv,
 									redisReply **reply, CdcError *err) CDC_MUST_CHECK;

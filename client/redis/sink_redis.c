@@ -3,8 +3,8 @@
  *		redis://HOST[:PORT]/STREAM: records as entries of streams, each exactly once.
  *
  * Records are gathered into batches, each of which is one transaction with the position that holds
- * after it (redis_batch.h, redis_pipe.h).  Whoever opens the sink raises the epoch in the position's
- * hash, which every transaction watches.
+ * after it (redis_batch.h, redis_pipe.h).  Whoever opens the sink raises the epoch in the
+ * position's hash, which every transaction watches.
  */
 #include "sink.h"
 
@@ -19,7 +19,9 @@
 /* A larger record is sent by itself: proto-max-bulk-len cannot be less (redis config.c). */
 #define LARGE_RECORD (1024 * 1024)
 
-/* A node of a cluster may send us to another, which knows better; in circles only if all is wrong. */
+/*
+ * A node of a cluster may send us to another, which knows better; in circles only if all is wrong.
+ */
 #define MAX_REDIRECTIONS 5
 
 /* What is kept for a stream, as its target's data. */

@@ -14,7 +14,7 @@ use Time::HiRes qw(time usleep);
 
 seed_random(20261122);
 my $node = make_node('redis_faults', 'wal_sender_timeout = 2s');
-my $db = conninfo($node, 'postgres');
+my $db = conninfo($node, 'postgres', options => '-c wal_sender_timeout=2s');
 my $redis = RedisServer->new;
 my $sink = $redis->uri('/bank?timeout=2s');
 my $key = '{bank}:cdc-position';
@@ -49,7 +49,7 @@ make_bank($node, 'bank');
 my $load = start_bank_load($node);
 
 # the client, by kill -9
-foreach my $i (1 .. 12)
+foreach my $i (1 .. 8)
 {
 	$client = start_client($db, 'bank', $sink, args => [ '--max-in-flight=' . pick('64KiB', '1MiB') ]);
 	wait_log($client, qr/streaming slot/) unless chance(5);
@@ -61,7 +61,7 @@ is($ahead, 0, 'the slot was never ahead of Redis');
 
 # the server, by kill -9, in mid-stream
 $client = start_client($db, 'bank', $sink);
-foreach my $i (1 .. 6)
+foreach my $i (1 .. 4)
 {
 	wait_more();
 	usleep(int(rand(100_000)));
@@ -82,7 +82,7 @@ wait_more();
 ok(defined walsender_pid($node, 'postgres', 'bank'), 'a server that stops: the client goes on');
 
 # connections that are cut at any moment
-foreach my $i (1 .. 10)
+foreach my $i (1 .. 5)
 {
 	usleep(int(rand(100_000)));
 	$redis->command('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
@@ -169,7 +169,7 @@ wait_until('the first of it', sub { $redis->command('XLEN', 'big') > 0 });
 $redis->signal('STOP');
 $pid = walsender_pid($node, 'postgres', 'big');
 ok($node->poll_query_until('postgres',
-		"SELECT backend_start < now() - interval '5 s' AND reply_time > now() - interval '1 s'
+		"SELECT backend_start < now() - interval '3 s' AND reply_time > now() - interval '1 s'
 		 FROM pg_stat_replication WHERE pid = $pid"),
 	'a stopped server: PostgreSQL hears from the client for longer than its timeout');
 slurp_file("/proc/$client->{pid}/status") =~ /^VmHWM:\s+(\d+) kB/m or die 'no VmHWM';

@@ -15,7 +15,7 @@ use Time::HiRes qw(time usleep);
 
 seed_random(20261123);
 my $node = make_node('nats_faults', 'wal_sender_timeout = 2s');
-my $db = conninfo($node, 'postgres');
+my $db = conninfo($node, 'postgres', options => '-c wal_sender_timeout=2s');
 my $nats = NatsServer->new;
 my $sink = $nats->uri('/bank.{table}?timeout=2s');
 my $dump = PostgreSQL::Test::Utils::tempdir() . '/bank.ndjson';
@@ -48,7 +48,7 @@ make_bank($node, 'bank');
 my $load = start_bank_load($node);
 
 # the client, by kill -9
-foreach my $i (1 .. 12)
+foreach my $i (1 .. 8)
 {
 	$client = start_client($db, 'bank', $sink,
 		args => [ '--max-in-flight=' . pick('64KiB', '1MiB'), '--commit-interval=' . pick('0', '50ms', '1s') ]);
@@ -61,7 +61,7 @@ is($ahead, 0, 'the slot was never ahead of NATS');
 
 # the server, by kill -9, in mid-stream
 $client = start_client($db, 'bank', $sink, args => ['--commit-interval=100ms']);
-foreach my $i (1 .. 6)
+foreach my $i (1 .. 4)
 {
 	wait_more();
 	usleep(int(rand(100_000)));
@@ -164,7 +164,7 @@ wait_until('the first of it', sub { $nats->last_sequence('slow') > 0 });
 $nats->signal('STOP');
 my $pid = walsender_pid($node, 'postgres', 'slow');
 ok($node->poll_query_until('postgres',
-		"SELECT backend_start < now() - interval '5 s' AND reply_time > now() - interval '1 s'
+		"SELECT backend_start < now() - interval '3 s' AND reply_time > now() - interval '1 s'
 		 FROM pg_stat_replication WHERE pid = $pid"),
 	'a stopped server: PostgreSQL hears from the client for longer than its timeout');
 slurp_file("/proc/$client->{pid}/status") =~ /^VmHWM:\s+(\d+) kB/m or die 'no VmHWM';

@@ -52,6 +52,7 @@ sub start
 	append_to_file($file, "host: \"127.0.0.1\"\nport: $self->{port}\n"
 		  . ($self->{no_jetstream} ? '' : "jetstream { store_dir: \"$self->{dir}/js\" }\n")
 		  . "$self->{conf}\n");
+	append_to_file("$self->{dir}/nats.log", ''); # there before the server is
 	$self->{pid} = fork // die "could not fork: $!";
 	if ($self->{pid} == 0)
 	{

@@ -60,6 +60,7 @@ sub start
 	{
 		append_to_file($file, "$name $_\n") foreach ref $conf{$name} ? @{ $conf{$name} } : $conf{$name};
 	}
+	append_to_file("$self->{dir}/redis.log", ''); # there before the server is
 	$self->{pid} = fork // die "could not fork: $!";
 	if ($self->{pid} == 0)
 	{
