@@ -41,6 +41,8 @@ kafka_sink_fail(KafkaSink *sink, CdcStatus status, const CdcError *err)
 static CdcStatus
 narrow_down(KafkaSink *sink, const RecordId *id, CdcError *err)
 {
+	if (sink->batching.messages == 1 && id == NULL)
+		return CDC_STOP; /* a schema record: there is no going on without it */
 	if (sink->batching.messages == 1)
 	{
 		sink->progress.refused = *id;
@@ -97,7 +99,8 @@ kafka_sink_note_error(KafkaSink *sink, rd_kafka_resp_err_t code, const char *rea
 		status = kafka_error(&err, code, reason, "brokers %s, topic \"%s\"", sink->config.brokers,
 							 topic);
 	if (status == CDC_REFUSED)
-		status = id != NULL ? narrow_down(sink, id, &err) : CDC_STOP;
+		status =
+			strcmp(topic, sink->config.positions) != 0 ? narrow_down(sink, id, &err) : CDC_STOP;
 	kafka_sink_fail(sink, status, &err);
 }
 

@@ -8,12 +8,16 @@
 #include "kafka/kafka_job.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kafka/kafka_error.h"
 
 #define SLICE_MS 500
+
+/* Some errors that may pass are said at once. */
+#define PAUSE_MS 20
 
 /* Calls it until it has ended, or patience has.  NULL: it went well; else the caller's to destroy. */
 static rd_kafka_error_t *
@@ -23,7 +27,10 @@ call_in_slices(KafkaJob *job, rd_kafka_error_t *(*call)(rd_kafka_t *, int) )
 
 	while ((error = call(job->producer, SLICE_MS)) != NULL && rd_kafka_error_is_retriable(error) &&
 		   !rd_kafka_error_txn_requires_abort(error) && !kafka_patience_over(&job->patience))
+	{
 		rd_kafka_error_destroy(error);
+		poll(NULL, 0, PAUSE_MS);
+	}
 	return error;
 }
 

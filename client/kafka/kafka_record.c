@@ -20,6 +20,9 @@
 
 #define DECIMAL_SIZE 21
 
+/* "schema:" and two names, each of NAMEDATALEN bytes of the server's encoding at most. */
+#define SCHEMA_KEY_SIZE 600
+
 static const char lsn_header[] = "cdc-commit-lsn";
 static const char seq_header[] = "cdc-seq";
 static const char part_header[] = "cdc-part";
@@ -81,30 +84,6 @@ find_topic(KafkaRecords *records, const Frame *frame, rd_kafka_topic_t **topic, 
 	return CDC_OK;
 }
 
-static const char *
-op_name(uint8_t op)
-{
-	switch (op)
-	{
-		case CDC_OP_INSERT:
-			return "insert";
-		case CDC_OP_UPDATE:
-			return "update";
-		case CDC_OP_DELETE:
-			return "delete";
-		case CDC_OP_TRUNCATE:
-			return "truncate";
-		case CDC_OP_MESSAGE:
-			return "message";
-		case CDC_OP_BEGIN:
-			return "begin";
-		case CDC_OP_COMMIT:
-			return "commit";
-		default:
-			return "other";
-	}
-}
-
 /* Writes a number and returns where it starts; *length is without terminator, of which there is none. */
 static const char *
 put_decimal(char *text, uint64_t value, size_t *length)
@@ -161,9 +140,12 @@ send_message(KafkaRecords *records, const SinkRecord *record, rd_kafka_topic_t *
 	vus[count++].u.i = RD_KAFKA_MSG_F_COPY;
 	vus[count].vtype = RD_KAFKA_VTYPE_OPAQUE;
 	vus[count++].u.ptr = opaque;
-	put_header(&vus[count++], lsn_header, records->commit_lsn_text, records->commit_lsn_length);
-	text = put_decimal(seq, record->id.seq, &length);
-	put_header(&vus[count++], seq_header, text, length);
+	if (record->frame->kind != CDC_FRAME_SCHEMA) /* which has no place in the sequence */
+	{
+		put_header(&vus[count++], lsn_header, records->commit_lsn_text, records->commit_lsn_length);
+		text = put_decimal(seq, record->id.seq, &length);
+		put_header(&vus[count++], seq_header, text, length);
+	}
 	if (record->id.part != 0)
 	{
 		text = put_decimal(part, record->id.part, &length);
@@ -179,6 +161,19 @@ send_message(KafkaRecords *records, const SinkRecord *record, rd_kafka_topic_t *
 							   content->key_length + content->payload_length);
 }
 
+/*
+ * A schema record gets a key of its relation's, so that all of them are in one partition and a compacted
+ * topic keeps the last.
+ */
+static int
+list_schema(const Frame *frame, Content *content, char *key, size_t size)
+{
+	snprintf(key, size, "schema:%s.%s", frame->relation != NULL ? frame->relation->schema : "",
+			 frame->relation != NULL ? frame->relation->table : "");
+	*content = (Content){key, strlen(key), frame->payload, frame->payload_length, "schema"};
+	return 1;
+}
+
 /* What is sent of a record: itself, and the tombstones that it asks for. */
 static int
 list_contents(const KafkaRecords *records, const Frame *frame, Content *contents)
@@ -186,7 +181,7 @@ list_contents(const KafkaRecords *records, const Frame *frame, Content *contents
 	int count = 0;
 
 	contents[count++] = (Content){frame->key, frame->key_length, frame->payload,
-								  frame->payload_length, op_name(frame->op)};
+								  frame->payload_length, frame_op_name(frame->op)};
 	if (!records->tombstones)
 		return count;
 	if (frame->op == CDC_OP_DELETE && frame->key != NULL)
@@ -201,8 +196,11 @@ kafka_record_send(KafkaRecords *records, const SinkRecord *record, void *opaque,
 				  bool *full, rd_kafka_resp_err_t *code, CdcError *err)
 {
 	Content contents[3];
+	char key[SCHEMA_KEY_SIZE];
 	rd_kafka_topic_t *topic = NULL;
-	int count = list_contents(records, record->frame, contents);
+	int count = record->frame->kind == CDC_FRAME_SCHEMA
+					? list_schema(record->frame, contents, key, sizeof(key))
+					: list_contents(records, record->frame, contents);
 	CdcStatus status = find_topic(records, record->frame, &topic, err);
 
 	*messages = 0;

@@ -81,7 +81,7 @@ typedef struct KafkaSink
 /* Remembers the first failure. */
 extern void kafka_sink_fail(KafkaSink *sink, CdcStatus status, const CdcError *err);
 
-/* What follows from an error of a message; id may be NULL (a position's). */
+/* What follows from an error of a message; id is NULL for a message that is no record. */
 extern void kafka_sink_note_error(KafkaSink *sink, rd_kafka_resp_err_t code, const char *reason,
 								  const char *topic, const RecordId *id);
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../plugin/cdc_protocol.h"
 #include "clock.h"
 #include "kafka/kafka_error.h"
 
@@ -378,7 +379,8 @@ end_work(KafkaSink *sink)
 	if (sink->under_way != KAFKA_JOB_NONE)
 	{
 		atomic_store(&sink->job.patience.cancelled, true);
-		rd_kafka_purge(sink->producer.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+		rd_kafka_purge(sink->producer.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
+											  RD_KAFKA_PURGE_F_NON_BLOCKING);
 		if (wait_for_job(sink, false, &ignored) == CDC_OK && sink->under_way == KAFKA_JOB_COMMIT)
 			sink->in_transaction = false;
 		sink->under_way = KAFKA_JOB_NONE;
@@ -417,6 +419,7 @@ const SinkOps sink_kafka_ops = {
 	.syntax = "kafka://BROKER:PORT[,...]/TOPIC[?PARAMETERS]",
 	.summary = "topics of Kafka, each record exactly once",
 	.commit_interval = CLOCK_SECOND / 10,
+	.takes_schemas = true,
 	.create = kafka_create,
 	.open = kafka_open,
 	.look = kafka_look,

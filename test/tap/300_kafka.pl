@@ -182,6 +182,14 @@ is(join(' ', map { $_->{key} =~ /(\d+)/ } $broker->consume('small')), join(' ', 
 is(stream('large2', "$kafka/small?message.max.bytes=10000"), 2, 'a record too large for the sink');
 like($log, qr/larger than message\.max\.bytes of the sink/, 'is refused at once') or diag($log);
 
+# Schema records
+$broker->create_topic('schemas', 1, 'cleanup.policy' => 'compact');
+create_slot($node, 'postgres', 'schemas');
+sql(q(INSERT INTO a VALUES (23, 'v23')));
+is(stream('schemas', "$kafka/schemas", '--option=schemas=on'), 0, 'schema records are taken') or diag($log);
+is_deeply([ map { "$_->{key} " . join(',', map { $_->{value} =~ /"op":"(\w+)"/ } $_) . " $_->{headers}{'cdc-op'}" } $broker->consume('schemas') ],
+	[ 'schema:public.a schema schema', '{"id":23} insert insert' ], 'with a key of the relation, and without an identity');
+
 # A compacted topic takes no record without a key
 $broker->create_topic('compacted', 1, 'cleanup.policy' => 'compact');
 sql(q(INSERT INTO "b c" VALUES (2, 'y')));

@@ -141,6 +141,11 @@ is($code, 2, 'a wrong one does not');
 like($log, qr/Authentication failed.*sasl\.password of the sink/s, 'it says so') or diag($log);
 unlike($log, qr/guessed|hush/, 'and shows none');
 
+# Longer than brokers allow
+($code, $log) = run_client($db, 'login', "$kafka/login?transaction.timeout.ms=1000000", '--until=now');
+is($code, 1, 'a transaction that may last longer than brokers allow');
+like($log, qr/\(INVALID_TRANSACTION_TIMEOUT\).*transaction\.max\.timeout\.ms/s, 'is an error that says so') or diag($log);
+
 # Nobody there
 my $nobody = PostgreSQL::Test::Cluster::get_free_port();
 ($code, $log) = run_client($db, 'login', "kafka://127.0.0.1:$nobody/x", '--until=now', '--retry-for=0');
