@@ -61,7 +61,7 @@ SELECT pg_logical_emit_message(true, 'p', 'inside');
 END_SQL
 ($code, $log) = stream('s', '--messages=on', '--transaction_records=on');
 is($code, 0, 'the first start') or diag($log);
-is(sink_sql(q(SELECT string_agg(concat_ws(' ', op, schema, "table", key), E'\n' ORDER BY ctid) FROM cdc_records WHERE op NOT IN ('begin', 'commit'))),
+is(sink_sql(q(SELECT string_agg(concat_ws(' ', op, schema, "table", key), E'\n' ORDER BY commit_lsn, seq) FROM cdc_records WHERE op NOT IN ('begin', 'commit'))),
 	join("\n",
 		'insert public t {"id": 1}', 'insert public t {"id": 2}', 'update public t {"id": 2}',
 		'delete public t {"id": 1}', 'insert public nokey', 'truncate public t', 'message', 'message'),
