@@ -1,4 +1,4 @@
-# doc/delivery.md's reader of the file sink's sidecar prints what counts, at any time, rotation included.
+# doc/sink-file.md's reader of the file sink's sidecar prints what counts, at any time, rotation included.
 use strict;
 use warnings;
 
@@ -11,8 +11,8 @@ use Test::More;
 
 use CdcAdmin;
 
-my ($reader) = slurp_file(dirname(__FILE__) . '/../../doc/delivery.md') =~ /^```perl\n(# counts\.pl .*?)^```$/ms
-  or die 'doc/delivery.md has no reader';
+my ($reader) = slurp_file(dirname(__FILE__) . '/../../doc/sink-file.md') =~ /^```perl\n(# counts\.pl .*?)^```$/ms
+  or die 'doc/sink-file.md has no reader';
 my $dir = PostgreSQL::Test::Utils::tempdir;
 my $program = write_file("$dir/counts.pl", $reader);
 my $node = admin_node('main');

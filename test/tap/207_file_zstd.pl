@@ -100,6 +100,18 @@ like(slurp_bytes("$out.000001"), qr/^\{.*"id":20001,.*\}\n\z/, 'lines');
 like(slurp_bytes(plain("$out.000002")), qr/^\{.*"id":20002,.*\n\{.*"id":20003,.*\}\n\z/, 'frames');
 like(slurp_bytes($out), qr/^\{.*"id":20004,.*\}\n\z/, 'lines again');
 
+# doc/sink-file.md's commands
+my ($stream, $read) = slurp_file("$FindBin::RealBin/../../doc/sink-file.md") =~ /^```sh\n(.*?)^```$/msg;
+my $binary = client_binary();
+$stream =~ s{^cdc_client stream --dbname=shop }{$binary stream --dbname="$db" --until=now --progress=off } or die 'no command';
+s{/var/lib/cdc}{$dir}g foreach $stream, $read;
+my ($stdout, $stderr) = run_command([ 'sh', '-ec', $stream ]);
+is($?, 0, "the page's command") or diag($stderr);
+$node->safe_psql('postgres', "INSERT INTO t VALUES (30001, 'v')");
+run_command([ 'sh', '-ec', $stream ]);
+($stdout, $stderr) = run_command([ 'sh', '-c', $read ]);
+is($stdout, '["insert","t",{"id":30001}]', 'and what reads the file') or diag($stderr);
+
 # what is refused, and leaves nothing
 ($code, $log) = run_client($db, 'mixed', "file://$dir/new?compress=lz4", '--until=now');
 is($code, 1, 'another compression: exit code 1');
