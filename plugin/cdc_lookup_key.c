@@ -89,7 +89,7 @@ cdc_lookup_key_put(StringInfo bytes, const CdcLookupKey *key, Datum value)
 		switch (key->length)
 		{
 			case sizeof(char):
-				number = DatumGetChar(value);
+				number = DatumGetUInt8(value);
 				break;
 			case sizeof(int16):
 				number = DatumGetInt16(value);
