@@ -244,7 +244,7 @@ sub start_another
 	my ($self, @arguments) = @_;
 	$self->{clients}++;
 	return CdcStream::start_client($self->{dbname}, 'bank', $self->{sink}->uri, args => [
-		$self->arguments(@arguments), '--receive-timeout=2s', '--status-interval=100ms', $self->{sink}->arguments ]);
+		$self->arguments(@arguments), '--receive-timeout=2s', '--status-interval=100ms' ]);
 }
 
 # The plan's arguments with others in place of those of the same name.

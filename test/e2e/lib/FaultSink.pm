@@ -7,7 +7,6 @@
 #	start, stop, crash	its server; crash is kill -9; pids are its processes
 #	proxy				the CdcProxy before it
 #	uri					for --sink: through the proxy
-#	arguments			further options of the client
 #	delivered(NODE)		a file of what has arrived, a record on each line, in the order of its arrival
 #	exactly_once		else every record at least once
 #	stored_as_jsonb		delivered() has the records as the type jsonb writes them
@@ -59,7 +58,6 @@ sub start { return }
 sub stop { return }
 sub pids { return () }
 sub proxy { my ($self) = @_; return $self->{proxy} }
-sub arguments { return () }
 sub exactly_once { return 1 }
 sub stored_as_jsonb { return 0 }
 
