@@ -51,7 +51,9 @@ sub fault_round
 	my $missing = $sink->missing;
 
 	plan skip_all => $missing if $missing;
-	$self->{plan} = [ make_plan($options{seed}, $options{faults}, fault_kinds($sink->things)) ];
+	# the name counts too, or all sinks would see the same faults at the same moments
+	$self->{plan} = [ make_plan($options{seed} + 65_536 * unpack('%16C*', $options{sink}), $options{faults},
+		fault_kinds($sink->things)) ];
 	$self->{plan}[$_]{kind} = $kinds[$_] foreach 0 .. $#kinds;
 	my $lived = eval
 	{
