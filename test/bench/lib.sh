@@ -89,7 +89,9 @@ bench_cleanup()
 	local pid
 	trap - EXIT INT TERM
 	for pid in "${bench_pids[@]}"; do
-		kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+		if kill "$pid" 2>/dev/null; then
+			wait "$pid" 2>/dev/null || true
+		fi
 	done
 	if [ "$server_started" = yes ]; then
 		as_server "$bindir/pg_ctl" -D "$work/data" -m immediate -w stop >"$work/stop.log" 2>&1 ||
