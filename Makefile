@@ -17,6 +17,7 @@ OBJS = \
 	plugin/cdc_expression.o \
 	plugin/cdc_format.o \
 	plugin/cdc_format_cdc.o \
+	plugin/cdc_format_cloudevents.o \
 	plugin/cdc_format_wal2json.o \
 	plugin/cdc_format_wal2json_types.o \
 	plugin/cdc_generated.o \

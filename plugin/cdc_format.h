@@ -60,6 +60,7 @@ extern const CdcRecordFormat *cdc_format(const CdcOptions *options);
 
 /* The formats, each in its file. */
 extern const CdcRecordFormat cdc_format_cdc;
+extern const CdcRecordFormat cdc_format_cloudevents;
 extern const CdcRecordFormat cdc_format_wal2json;
 
 #endif /* CDC_FORMAT_H */

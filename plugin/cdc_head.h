@@ -16,6 +16,8 @@ typedef struct CdcHead
 {
 	char *text; /* padded (cdc_writer.h) */
 	int len;
+	char *tail; /* for formats that have more to say further on; padded */
+	int tail_len;
 	uint64 replaced; /* bytes in it that could not be converted to UTF-8 */
 } CdcHead;
 

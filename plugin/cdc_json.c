@@ -169,8 +169,8 @@ put_utf8_as_escapes(CdcWriter *writer, const char *text, Size len)
 	}
 }
 
-static void
-put_escaped_utf8(CdcWriter *writer, const char *text, Size len)
+void
+cdc_put_escaped_utf8(CdcWriter *writer, const char *text, Size len)
 {
 	while (len > 0)
 	{
@@ -198,7 +198,7 @@ put_converted(CdcWriter *writer, const char *text, Size len)
 		if (writer->encoding->escape)
 			put_utf8_as_escapes(writer, utf8, utf8_len);
 		else
-			put_escaped_utf8(writer, utf8, utf8_len);
+			cdc_put_escaped_utf8(writer, utf8, utf8_len);
 	}
 	cdc_conversion_end(&conversion);
 }
@@ -208,7 +208,7 @@ cdc_put_escaped(CdcWriter *writer, const char *text, Size len)
 {
 	if (likely(!writer->encoding->convert))
 	{
-		put_escaped_utf8(writer, text, len);
+		cdc_put_escaped_utf8(writer, text, len);
 		return;
 	}
 	while (len > 0)
@@ -339,6 +339,28 @@ put_upper_hex(char *out, uint32 value)
 	for (; shift >= 0; shift -= 4)
 		*out++ = "0123456789ABCDEF"[(value >> shift) & 0xF];
 	return out;
+}
+
+/* out: as many bytes as digits */
+static inline void
+put_hex_digits(char *out, uint64 value, int digits)
+{
+	for (int shift = (digits - 1) * 4; shift >= 0; shift -= 4)
+		*out++ = "0123456789ABCDEF"[(value >> shift) & 0xF];
+}
+
+void
+cdc_put_hex64(CdcWriter *writer, uint64 value)
+{
+	put_hex_digits(cdc_writer_reserve(writer, 16), value, 16);
+	writer->cur += 16;
+}
+
+void
+cdc_put_hex16(CdcWriter *writer, uint16 value)
+{
+	put_hex_digits(cdc_writer_reserve(writer, 4), value, 4);
+	writer->cur += 4;
 }
 
 void

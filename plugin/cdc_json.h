@@ -15,6 +15,9 @@
 /* The text between the quotes: escaped, converted to UTF-8. */
 extern void cdc_put_escaped(CdcWriter *writer, const char *text, Size len);
 
+/* The same of what is UTF-8 already: of JSON that was written, say. */
+extern void cdc_put_escaped_utf8(CdcWriter *writer, const char *text, Size len);
+
 /* With its quotes. */
 static inline void
 cdc_put_string(CdcWriter *writer, const char *text, Size len)
@@ -54,6 +57,10 @@ extern void cdc_put_time_text(CdcWriter *writer, int64 microseconds);
 
 /* 2026-01-31T23:59:59.123456Z, with quotes: always six digits, as the member ts has it. */
 extern void cdc_put_commit_time(CdcWriter *writer, TimestampTz value);
+
+/* All digits in upper case, without quotes: they sort as the numbers do. */
+extern void cdc_put_hex64(CdcWriter *writer, uint64 value);
+extern void cdc_put_hex16(CdcWriter *writer, uint16 value);
 
 /* Without quotes. */
 extern void cdc_put_hex(CdcWriter *writer, const char *bytes, Size len);

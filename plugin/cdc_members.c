@@ -108,24 +108,13 @@ cdc_put_exceptions(CdcRecorder *recorder, const CdcRelation *relation, bool tell
 }
 
 void
-cdc_put_row_members(CdcRecorder *recorder, CdcChange *change, bool omitting)
+cdc_put_row_images(CdcRecorder *recorder, const CdcChange *change, bool has_key, bool omitting)
 {
 	const CdcRelation *relation = change->relation;
 	CdcWriter *writer = &recorder->output->writer;
 	const CdcImage *before = &recorder->rows.before;
 	const CdcImage *after = &recorder->rows.after;
-	CdcFrame *frame = &change->frame;
-	const CdcImage *key_image = change->kind == CDC_DELETE ? before : after;
-	bool has_key = cdc_key_is_known(relation, key_image);
 
-	frame->key_len = 0;
-	if (has_key)
-	{
-		cdc_put_literal(writer, ",\"key\":");
-		frame->key = cdc_writer_offset(writer);
-		cdc_put_row_key(writer, relation, key_image);
-		frame->key_len = cdc_writer_offset(writer) - frame->key;
-	}
 	if (before->present && !(change->kind == CDC_DELETE && has_key && relation->delete_key))
 	{
 		cdc_put_literal(writer, ",\"before\":");
@@ -138,6 +127,27 @@ cdc_put_row_members(CdcRecorder *recorder, CdcChange *change, bool omitting)
 	}
 	if (unlikely(after->any_missing || recorder->rows.any_failed || omitting))
 		cdc_put_exceptions(recorder, relation, true, omitting);
+}
+
+void
+cdc_put_row_members(CdcRecorder *recorder, CdcChange *change, bool omitting)
+{
+	const CdcRelation *relation = change->relation;
+	CdcWriter *writer = &recorder->output->writer;
+	const CdcImage *image =
+		change->kind == CDC_DELETE ? &recorder->rows.before : &recorder->rows.after;
+	CdcFrame *frame = &change->frame;
+	bool has_key = cdc_key_is_known(relation, image);
+
+	frame->key_len = 0;
+	if (has_key)
+	{
+		cdc_put_literal(writer, ",\"key\":");
+		frame->key = cdc_writer_offset(writer);
+		cdc_put_row_key(writer, relation, image);
+		frame->key_len = cdc_writer_offset(writer) - frame->key;
+	}
+	cdc_put_row_images(recorder, change, has_key, omitting);
 }
 
 void

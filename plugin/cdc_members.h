@@ -10,8 +10,12 @@
 #include "cdc_json.h"
 #include "cdc_record.h"
 
-/* key, before, after, and as put_exceptions; fills in where in the frame the key is. */
+/* key, before, after, and as cdc_put_exceptions(); fills in where in the frame the key is. */
 extern void cdc_put_row_members(CdcRecorder *recorder, CdcChange *change, bool omitting);
+
+/* The same without key; has_key: the record has one. */
+extern void cdc_put_row_images(CdcRecorder *recorder, const CdcChange *change, bool has_key,
+							   bool omitting);
 
 /*
  * unchanged (if it is asked for), errors, oversized: the columns that are not, or not truly, in the

@@ -18,7 +18,7 @@
 	}
 
 /* Formats whose values are those of doc/records.md. */
-#define OWN_VALUES CDC_OF(CDC_FORMAT_CDC)
+#define OWN_VALUES (CDC_OF(CDC_FORMAT_CDC) | CDC_OF(CDC_FORMAT_CLOUDEVENTS))
 #define WAL2JSON CDC_OF(CDC_FORMAT_WAL2JSON)
 
 #define ALL_ACTIONS (1 << CDC_INSERT | 1 << CDC_UPDATE | 1 << CDC_DELETE | 1 << CDC_TRUNCATE)
@@ -28,6 +28,7 @@
 
 const char *const cdc_format_names[] = {
 	[CDC_FORMAT_CDC] = "cdc",
+	[CDC_FORMAT_CLOUDEVENTS] = "cloudevents",
 	[CDC_FORMAT_WAL2JSON] = "wal2json",
 	[CDC_NUM_FORMATS] = NULL,
 };

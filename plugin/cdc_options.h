@@ -13,6 +13,7 @@
 typedef enum CdcFormat
 {
 	CDC_FORMAT_CDC,
+	CDC_FORMAT_CLOUDEVENTS,
 	CDC_FORMAT_WAL2JSON,
 	CDC_NUM_FORMATS,
 } CdcFormat;

@@ -34,6 +34,8 @@ cdc_recorder_init(CdcRecorder *recorder, CdcOutput *output, CdcSettings *setting
 	recorder->rows.settings = settings;
 	recorder->rows.lookups = lookups;
 	recorder->rows.context = CurrentMemoryContext;
+	initStringInfo(&recorder->scratch);
+	recorder->scratch_writer.encoding = output->writer.encoding;
 }
 
 void

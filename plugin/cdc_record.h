@@ -51,6 +51,8 @@ typedef struct CdcRecorder
 	XLogRecPtr change_lsn; /* where it lies in WAL, or the message; its caller sets it */
 
 	const struct CdcRecordFormat *format;
+	StringInfoData scratch; /* of a format's, for one record */
+	CdcWriter scratch_writer;
 	CdcHead heads[CDC_NUM_HEADS]; /* the starts of records that belong to no relation */
 } CdcRecorder;
 
