@@ -236,23 +236,23 @@ put_change(CdcRecorder *recorder, CdcChange *change, bool omitting)
 	CdcFrame *frame = &change->frame;
 	bool has_key = cdc_key_is_known(relation, image);
 
+	bool key_fits = has_key && write_key(recorder, relation, image);
+
 	put_attributes(recorder, head, frame->seq, 0);
 	frame->key_len = 0;
-	if (has_key && !write_key(recorder, relation, image))
-	{
-		/* so the record is too long, whatever else is in it */
-		cdc_writer_fail_record(writer);
-		return;
-	}
-	if (has_key)
+	if (key_fits)
 		put_subject(writer, key->data, key->len);
 	put_data(writer, head);
 	if (has_key)
 	{
 		cdc_put_literal(writer, ",\"key\":");
 		frame->key = cdc_writer_offset(writer);
-		cdc_put_bytes(writer, key->data, key->len);
-		frame->key_len = key->len;
+		if (key_fits)
+			cdc_put_bytes(writer, key->data, key->len);
+		else
+			cdc_put_row_key(writer, relation,
+							image); /* which tells how much too long the record is */
+		frame->key_len = cdc_writer_offset(writer) - frame->key;
 	}
 	cdc_put_row_images(recorder, change, has_key, omitting);
 	put_end(writer, head->replaced + relation->replaced);

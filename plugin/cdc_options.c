@@ -204,8 +204,12 @@ set_option(CdcOptions *options, const CdcOption *option, const char *value)
 		case CDC_OPTION_RECORDS:
 			*(List **) field = parse_records(option, value);
 			return;
+		case CDC_OPTION_REFUSED:
+			set_selector(field, option, value ? value : "on");
+			return;
 		default:
-			set_selector(field, option, value ? value : "");
+			if (value != NULL)
+				set_selector(field, option, value);
 			return;
 	}
 }
@@ -220,6 +224,7 @@ may_lack_value(const CdcOption *option)
 		case CDC_OPTION_REFUSED:
 		case CDC_OPTION_WORDS:
 		case CDC_OPTION_OIDS:
+		case CDC_OPTION_ACTIONS:
 			return true;
 		case CDC_OPTION_TABLES:
 			return option->min == 0;
