@@ -202,9 +202,12 @@ file_store_rotate(FileStore *store, int64_t began, const Source *source, const P
 static void
 remove_unused(FileStore *store)
 {
+	struct stat info;
+
 	if (!store->locked || !store->made_sidecar || store->state.has_position || store->size > 0)
 		return;
-	if (store->made_file)
+	/* a symbolic link is not what open() made */
+	if (store->made_file && lstat(store->path, &info) == 0 && S_ISREG(info.st_mode))
 		store->ops->unlink(store->path);
 	store->ops->unlink(store->sidecar_path);
 }

@@ -336,9 +336,16 @@ period_end(const FileSink *sink)
 }
 
 static bool
-period_is_over(const FileSink *sink)
+period_is_over(FileSink *sink)
 {
-	return sink->rotate_every > 0 && sink->began > 0 && seconds_now() >= period_end(sink);
+	int64_t now;
+
+	if (sink->rotate_every == 0 || sink->began == 0)
+		return false;
+	now = seconds_now();
+	if (now < sink->began) /* the clock was set back: a file of tomorrow would last too long */
+		sink->began = now;
+	return now >= period_end(sink);
 }
 
 static CdcStatus

@@ -15,27 +15,41 @@ my $node = make_node('hours');
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my $db = conninfo($node, 'postgres');
 my $out = "$dir/out.ndjson";
-
-$node->safe_psql('postgres', 'CREATE TABLE t (id int PRIMARY KEY, at timestamptz DEFAULT now())');
-create_slot($node, 'postgres', 's');
-
-# a period is long enough that all that a step does lies in one
 my $period = 3;
 my $sink = "file://$out?rotate-every=${period}s";
+my $id = 0;
+my $client;
 
-sub at_the_beginning_of_a_period
+$node->safe_psql('postgres', 'CREATE TABLE t (id int PRIMARY KEY)');
+create_slot($node, 'postgres', 's');
+
+sub this_period
 {
-	my $now = int(time() / $period);
-	wait_until('the next period', sub { int(time() / $period) > $now });
 	return int(time() / $period);
 }
 
 sub insert
 {
-	my ($id) = @_;
-	$node->safe_psql('postgres', "INSERT INTO t VALUES ($id)");
-	ok(wait_until("record $id", sub { grep { -e $_ && slurp_bytes($_) =~ /"id":$id,/ } bank_files($out) }), "record $id");
-	return;
+	my $new = ++$id;
+	$node->safe_psql('postgres', "INSERT INTO t VALUES ($new)");
+	wait_until("record $new", sub { grep { -e $_ && slurp_bytes($_) =~ /"id":$new\}/ } bank_files($out) });
+	return $new;
+}
+
+# within_a_period(SUB): runs it from the beginning of a period, again until one was long enough for it; the period
+sub within_a_period
+{
+	my ($sub) = @_;
+
+	foreach my $try (1 .. 20)
+	{
+		my $before = this_period();
+		wait_until('the next period', sub { this_period() > $before });
+		my $period = this_period();
+		$sub->();
+		return $period if this_period() == $period;
+	}
+	die 'this machine is too slow for the test';
 }
 
 sub ids
@@ -44,41 +58,61 @@ sub ids
 	return join(' ', slurp_bytes($file) =~ /"after":\{"id":(\d+)/g);
 }
 
-my $client = start_client($db, 's', $sink, args => ['--commit-interval=1h']);
-wait_log($client, qr/streaming slot/);
-my $first = at_the_beginning_of_a_period();
-insert(1);
-insert(2);
-SKIP:
+sub number_of_files
 {
-	skip 'the period was over before the records came', 1 if int(time() / $period) > $first;
-	ok(!-e "$out.000001", 'nothing is rotated within a period');
+	my @files = bank_files($out);
+	return scalar @files;
 }
-ok(wait_until('the rotation', sub { -e "$out.000001" }), 'a file is rotated when its period is over, although nothing comes');
-cmp_ok(int(time() / $period), '>', $first, 'not before that');
-is(ids("$out.000001"), '1 2', 'with what came in it');
-ok(wait_until('the new file', sub { sidecar_position($out)->{file} == 2 }), 'the next one begins');
-cmp_ok(sidecar_position($out)->{end_lsn} ne '0/0', '==', 1, 'what is rotated is durable, whatever the commit interval');
+
+# files_with(IDS): of the rotated files, those with these and no other records
+sub files_with
+{
+	my (@ids) = @_;
+	my (undef, @rotated) = reverse bank_files($out);
+	return grep { ids($_) eq "@ids" } @rotated;
+}
+
+sub start
+{
+	$client = start_client($db, 's', $sink, args => ['--commit-interval=1h']);
+	wait_log($client, qr/streaming slot/);
+	return;
+}
+
+# two records of one period, and then nothing
+start();
+my (@ids, $rotated, $still);
+my $first = within_a_period(sub {
+	$rotated = number_of_files();
+	@ids = (insert(), insert());
+	$still = number_of_files();
+});
+is($still, $rotated, 'nothing is rotated within a period');
+ok(wait_until('the rotation', sub { files_with(@ids) }), 'a file is rotated when its period is over, although nothing comes');
+cmp_ok(this_period(), '>', $first, 'not before that');
+my $number = number_of_files();
+ok(wait_until('the new file', sub { sidecar_position($out)->{file} == $number }), 'the next one begins');
+isnt(sidecar_position($out)->{end_lsn}, '0/0', 'what is rotated is durable, whatever the commit interval');
 
 # over a restart
-my $second = at_the_beginning_of_a_period();
-ok(!-e "$out.000002", 'an empty file is not rotated');
-insert(3);
+my ($last, $began, $end);
+my $second = within_a_period(sub {
+	start() if $client->{ended};
+	is(number_of_files(), $number, 'an empty file is not rotated') unless defined $last;
+	$last = insert();
+	$end = kill_client($client, 'TERM');
+	$client->{ended} = 1;
+	$began = sidecar_position($out)->{began};
+});
+is($end, 0, 'stopped');
+is(int($began / $period), $second, 'the sidecar remembers when the file began');
+wait_until('the period to end', sub { this_period() > $second });
+ok(!files_with($last), 'with no client there is no rotation');
+start();
+ok(wait_until('the rotation', sub { files_with($last) }), 'a file of an earlier period is rotated by the next client');
+insert();
 is(kill_client($client, 'TERM'), 0, 'stopped');
-SKIP:
-{
-	skip 'the period was over before the client ended', 1 if -e "$out.000002";
-	my $began = sidecar_position($out)->{began};
-	is(int($began / $period), $second, 'the sidecar remembers when the file began');
-}
-wait_until('the period to end', sub { int(time() / $period) > $second });
-$client = start_client($db, 's', $sink, args => ['--commit-interval=1h']);
-ok(wait_until('the rotation', sub { -e "$out.000002" }), 'a file of an earlier period is rotated by the next client');
-is(ids("$out.000002"), '3', 'with what was in it');
-insert(4);
-is(kill_client($client, 'TERM'), 0, 'stopped');
-my @files = bank_files($out);
-is(join(' ', map { ids($_) } @files), $files[3] ? '1 2 3 4 ' : '1 2 3 4', 'each record once, in order');
+is(join(' ', grep { length } map { ids($_) } bank_files($out)), join(' ', 1 .. $id), 'each record once, in order');
 
 # what is not allowed
 foreach my $value ('0', '500ms', '1.5', 'soon', '-1h')

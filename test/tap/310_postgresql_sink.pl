@@ -116,17 +116,24 @@ sink_sql(<<'END_SQL');
 CREATE SCHEMA "My Events";
 CREATE TABLE "My Events"."Log" (arrived timestamptz NOT NULL DEFAULT now(), id bigserial, key text, record json NOT NULL,
 	source varchar NOT NULL, incarnation int, commit_lsn pg_lsn, seq bigint, part int, ts timestamptz, op text, schema text,
-	"table" text, total bigint GENERATED ALWAYS AS (seq + part) STORED) PARTITION BY LIST (op);
+	"table" text, sync text DEFAULT current_setting('synchronous_commit'), total bigint GENERATED ALWAYS AS (seq + part) STORED) PARTITION BY LIST (op);
 CREATE TABLE "My Events".inserts PARTITION OF "My Events"."Log" FOR VALUES IN ('insert');
 CREATE TABLE "My Events".others PARTITION OF "My Events"."Log" DEFAULT;
 END_SQL
 $node->safe_psql('postgres', "CREATE TABLE j (id int PRIMARY KEY, doc json); INSERT INTO j VALUES (1, '{\"nul\": \"\\u0000\"}'); DELETE FROM j");
+sink_sql('ALTER DATABASE sink SET synchronous_commit = off');
 ($code, $log) = stream('two', '--sink-table="My Events"."Log"');
 is($code, 0, 'a partitioned table with columns of its own, json and text') or diag($log);
 is(sink_sql(q(SELECT count(*), count(DISTINCT id), count(total) FROM "My Events"."Log")), '20003|20003|20003', 'has the records');
+is(sink_sql(q(SELECT DISTINCT sync FROM "My Events"."Log")), 'on', 'commits are durable, whatever the database says');
 like(sink_sql(q(SELECT record FROM "My Events".inserts WHERE "table" = 'j')), qr/"nul": ?"\\u0000"/, 'json keeps what jsonb cannot');
 is(sink_sql(q(SELECT key FROM "My Events".others WHERE "table" = 'j')), '{"id":1}', 'text is the bytes');
 is(sink_sql(q(SELECT count(*) FROM "My Events".cdc_positions)), 1, 'its position is beside it');
+$node->safe_psql('postgres', "INSERT INTO t VALUES (20102, 'v')");
+($code, $log) = run_client($db, 'two', sink_uri($node, 'sink', options => '-csynchronous_commit=remote_apply'), '--until=now',
+	'--sink-table="My Events"."Log"');
+is($code, 0, 'a stronger synchronous_commit') or diag($log);
+is(sink_sql(q(SELECT sync FROM "My Events"."Log" WHERE key = '{"id":20102}')), 'remote_apply', 'stays');
 
 # what jsonb cannot keep is refused, and can be set aside
 my $dead = PostgreSQL::Test::Utils::tempdir() . '/dead.ndjson';

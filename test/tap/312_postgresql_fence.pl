@@ -5,10 +5,10 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/lib";
-use CdcAdmin qw(hold_transaction);
 use CdcPostgresqlSink;
 use CdcStream;
 use CdcTest;
+use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -17,7 +17,6 @@ my $node = make_node('both', 'wal_sender_timeout = 2s');
 # set for the database, so that the client does not choose its own
 $node->safe_psql('postgres', "ALTER DATABASE postgres SET wal_sender_timeout = '2s'");
 my $db = conninfo($node, 'postgres');
-my $target = $node;
 my $sink = sink_uri($node, 'sink');
 $node->safe_psql('postgres', 'CREATE DATABASE sink');
 $node->safe_psql('postgres', 'CREATE TABLE t (id int PRIMARY KEY, v text)');
