@@ -36,7 +36,7 @@
 #include "cdc_try.h"
 
 /* For a commit to become visible. */
-#define MAX_WAIT_MS 5000
+#define MAX_WAIT_MS 10000
 
 /* Of all rows that are kept. */
 #define MAX_KEPT_BYTES (32 * 1024 * 1024)
