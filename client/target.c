@@ -159,6 +159,7 @@ make_entry(TargetNames *names, const Frame *frame, Entry **result, CdcError *err
 	size_t length;
 	char *name;
 
+	*result = NULL;
 	if (frame->relation != NULL && frame->relation->target[0] != '\0')
 	{
 		char what[400];
@@ -205,7 +206,7 @@ target_find(TargetNames *names, const Frame *frame, Target **target, CdcError *e
 		if (names->num_names == MAX_NAMES)
 			forget_all(names);
 		status = make_entry(names, frame, &entry, err);
-		if (status != CDC_OK)
+		if (entry == NULL)
 			return status;
 		entry->next = *bucket;
 		*bucket = entry;
