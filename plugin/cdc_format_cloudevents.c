@@ -231,7 +231,7 @@ put_change(CdcRecorder *recorder, CdcChange *change, bool omitting)
 	const CdcHead *head = &relation->heads[change->kind];
 	const CdcImage *image =
 		change->kind == CDC_DELETE ? &recorder->rows.before : &recorder->rows.after;
-	const StringInfo key = &recorder->scratch;
+	const StringInfoData *key = &recorder->scratch;
 	CdcWriter *writer = &recorder->output->writer;
 	CdcFrame *frame = &change->frame;
 	bool has_key = cdc_key_is_known(relation, image);

@@ -46,7 +46,7 @@ make_head(const CdcHeadInput *input)
 	CdcWriter writer = {.encoding = input->encoding};
 	uint64 replaced_before = input->encoding->replaced;
 	StringInfoData text;
-	CdcHead head;
+	CdcHead head = {0};
 
 	initStringInfo(&text);
 	cdc_writer_attach(&writer, &text);

@@ -258,6 +258,15 @@ sub encodings
 		"INSERT INTO t VALUES (E'\\t\xFC'); UPDATE t SET \"n\xE9\" = '\xDF'", encoding => 'LATIN1', pgoptions => '-c client_encoding=LATIN1');
 
 	is_deeply($ours, [ map { encode_utf8(Encode::decode('latin1', $_)) } @$theirs ], 'wal2json: in the encoding of the database; ours: UTF-8');
+	# the SQL functions return text in the encoding of the database
+	my $text = run_sql($node, "d$databases", "SELECT data FROM pg_logical_slot_peek_changes('d$databases', NULL, NULL, 'format', 'wal2json', 'include-transaction', 'off')");
+	ok($text !~ /[^\x00-\x7F]/, 'ASCII by the SQL functions');
+	is_deeply([ map { parsed($_) } split(/\n/, $text) ], [ map { parsed($_) } @$ours ], 'which say the same');
+
+	($theirs, $ours) = compared('CREATE TABLE t (a text)', "INSERT INTO t VALUES (E'x\\xFFy')", encoding => 'SQL_ASCII', 'include-types' => 'off');
+	ok(!utf8::decode(my $bytes = $theirs->[0]), 'wal2json: bytes of an unknown encoding as they are');
+	is($ours->[0], encode_utf8(qq({"action":"I","schema":"public","table":"t","columns":[{"name":"a","value":"x\x{FFFD}y"}],"replaced":1})),
+		'they are replaced, and that is said');
 	return;
 }
 
