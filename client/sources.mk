@@ -8,8 +8,8 @@
 
 REQUIRED_PACKAGES = libpq json-c
 
-# A library that several sinks use if it is there, and say so where it is not.  name:package
-OPTIONAL_LIBRARIES = zstd:libzstd
+# A library that sinks use if it is there, and say so where it is not.  name:package
+OPTIONAL_LIBRARIES = zstd:libzstd hiredis_ssl:hiredis_ssl
 
 # folder:package[,package...]
 OPTIONAL = \

@@ -51,6 +51,7 @@ static const struct
 	 "The server has used its maxmemory, and takes no writes until there is room: give it more, "
 	 "or let streams be trimmed (maxlen=N in the sink's URI, XTRIM)."},
 	{"NOSCRIPT", CDC_RETRY, "The server's scripts were flushed."},
+	{"EXECABORT", CDC_RETRY, ""}, /* for a reason that was said before, if memory sufficed */
 	{"ERR max number of clients", CDC_RETRY, ""},
 	{"NOAUTH", CDC_USAGE, "Give user and password in the sink's URI: redis://user:password@host/."},
 	{"WRONGPASS", CDC_USAGE, "Correct user and password in the sink's URI."},
@@ -94,8 +95,12 @@ redis_wire_error(const RedisWire *wire, const char *answer, const char *what, Cd
 static CdcStatus
 connection_error(RedisWire *wire, CdcError *err)
 {
-	return cdc_error(err, CDC_RETRY, "the connection to %s failed: %s", wire->name,
-					 wire->context->errstr);
+	cdc_error(err, CDC_RETRY, "the connection to %s failed: %s", wire->name, wire->context->errstr);
+	if (wire->config->tls)
+		cdc_error_hint(err, "With TLS this is also how it looks where the server's certificate is "
+							"of no authority that is known here (tls-ca in the sink's URI), or "
+							"where the server wants one of ours (tls-cert, tls-key).");
+	return CDC_RETRY;
 }
 
 size_t
@@ -146,20 +151,21 @@ redis_wire_reply(RedisWire *wire, redisReply **reply, CdcError *err)
 }
 
 /*
- * Waits until the socket wants something, the time for a tick() has come, or deadline has passed.
+ * Waits until the socket is ready for events (*ready), the time for a tick() has come, or deadline has
+ * passed.
  */
 static CdcStatus
-wait_for_socket(RedisWire *wire, int64_t deadline, CdcError *err)
+wait_for_socket(RedisWire *wire, short events, int64_t deadline, bool *ready, CdcError *err)
 {
-	struct pollfd fd = {.fd = wire->context->fd, .events = POLLIN};
+	struct pollfd fd = {.fd = wire->context->fd, .events = events};
+	int count = poll(&fd, 1, TICK_MS);
 
-	if (redis_wire_unsent(wire) > 0)
-		fd.events |= POLLOUT;
-	if (poll(&fd, 1, TICK_MS) < 0 && errno != EINTR)
+	*ready = count > 0;
+	if (count < 0 && errno != EINTR)
 		return cdc_error(err, CDC_RETRY, "poll() failed: %s", strerror(errno));
 	if (!wire->tick(wire->tick_arg))
 		return cdc_error(err, CDC_RETRY, "gave up waiting for %s", wire->name);
-	if (clock_now() >= deadline)
+	if (!*ready && clock_now() >= deadline)
 		return cdc_error(err, CDC_RETRY, "%s has not answered for %d s", wire->name,
 						 (int) (REQUEST_TIMEOUT / CLOCK_SECOND));
 	return CDC_OK;
@@ -170,6 +176,7 @@ redis_wire_request(RedisWire *wire, int argc, const char **argv, redisReply **re
 {
 	int64_t deadline = clock_now() + REQUEST_TIMEOUT;
 	CdcStatus status;
+	bool ready;
 	bool got;
 
 	*reply = NULL;
@@ -183,7 +190,8 @@ redis_wire_request(RedisWire *wire, int argc, const char **argv, redisReply **re
 		if (status == CDC_OK)
 			status = redis_wire_reply(wire, reply, err);
 		if (status == CDC_OK && *reply == NULL)
-			status = wait_for_socket(wire, deadline, err);
+			status = wait_for_socket(wire, redis_wire_unsent(wire) > 0 ? POLLIN | POLLOUT : POLLIN,
+									 deadline, &ready, err);
 	} while (status == CDC_OK && *reply == NULL);
 	return status;
 }
@@ -236,8 +244,16 @@ start_tls(RedisWire *wire, CdcError *err)
 	const RedisConfig *config = wire->config;
 	redisSSLContextError code = REDIS_SSL_CTX_NONE;
 	redisSSLContext *tls;
+	int64_t deadline = clock_now() + REQUEST_TIMEOUT;
+	CdcStatus status = CDC_OK;
+	bool connected = false;
 	int result;
 
+	/* the handshake cannot begin before there is a connection */
+	while (status == CDC_OK && !connected)
+		status = wait_for_socket(wire, POLLOUT, deadline, &connected, err);
+	if (status != CDC_OK)
+		return status;
 	redisInitOpenSSL();
 	tls = redisCreateSSLContext(config->tls_ca, config->tls_ca == NULL ? "/etc/ssl/certs" : NULL,
 								config->tls_cert, config->tls_key, wire->host, &code);

@@ -219,6 +219,21 @@ $redis->command('CONFIG', 'SET', 'proto-max-bulk-len', '512mb');
 ($code, $log) = run_client($db, $slot, $redis->uri('/mem'), '--until=now');
 is(ids('mem'), join(' ', 401 .. 427), 'and the rest once the server takes it');
 
+# replay: through a slot copied before, the position reset
+$slot = fresh_slot();
+insert(601, 602);
+$node->safe_psql('postgres', "SELECT pg_copy_logical_replication_slot('$slot', 'bookmark')");
+($code, $log) = run_client($db, $slot, $redis->uri('/replay'), '--until=now');
+my ($shown) = run_command([ client_binary(), 'offsets', 'show', '--json', "--dbname=$db", "--slot=$slot", '--sink=' . $redis->uri('/replay') ]);
+like($shown, qr/"slot":"$slot".*"incarnation":0/, 'offsets show');
+$node->safe_psql('postgres', "SELECT pg_drop_replication_slot('$slot'); SELECT pg_copy_logical_replication_slot('bookmark', '$slot')");
+my ($done, $said) = run_command([ client_binary(), 'offsets', 'reset', '--yes', "--dbname=$db", "--slot=$slot", '--sink=' . $redis->uri('/replay') ]);
+is($?, 0, 'offsets reset') or diag($said);
+($code, $log) = run_client($db, $slot, $redis->uri('/replay'), '--until=now');
+is($code, 0, 'replay') or diag($log);
+is(ids('replay'), '601 602 601 602', 'the records come again');
+like($redis->entries('replay')->[-1][0], qr/^7205759\d+-/, 'under ids that rise');
+
 # a user with just the commands that are needed
 $redis->command('ACL', 'SETUSER', 'cdc', 'on', '>secret', '~acl*', '~{acl*', '+watch', '+multi', '+exec',
 	'+evalsha', '+script|load', '+hget', '+hset', '+hincrby', '+get', '+set', '+xadd', '+type', '+xinfo');

@@ -118,11 +118,13 @@ is($redis->command('HGET', $key, 'epoch'), $epoch, 'who has lost the slot does n
 kill_client($stale, 'TERM');
 
 # The same at the sink itself: a client whose slot nobody took, but whose sink somebody did.
-my $taken = entries();
 $redis->command('HINCRBY', $key, 'epoch', 1);
 $node->safe_psql('postgres', 'UPDATE accounts SET balance = balance + 1 WHERE id = 3');
 wait_log($client, qr/another cdc_client has taken the streams over/);
-wait_until('it opens the sink again', sub { entries() == $taken + 1 });
+wait_until('it opens the sink again, and goes on', sub {
+	my $last = $redis->command('XREVRANGE', 'bank', '+', '-', 'COUNT', 1);
+	return $last->[0][1][1] =~ /"key":\{"id":3\}/;
+});
 $node->safe_psql('postgres', 'UPDATE accounts SET balance = balance - 1 WHERE id = 3');
 kill_client($client, 'TERM');
 ($code, $log) = run_client($db, 'bank', $sink, '--until=now');
@@ -177,11 +179,8 @@ my $peak = $1;
 $redis->signal('CONT');
 wait_until('all of it', sub { $redis->command('XLEN', 'big') == 100000 });
 is(walsender_pid($node, 'postgres', 'big'), $pid, 'and the connection is the same');
-SKIP:
-{
-	skip 'a sanitizer\'s memory is its own', 1 if client_sanitized();
-	cmp_ok($peak, '<', 24 * 1024, "memory: $peak kB");
-}
+# a sanitizer's memory is its own
+cmp_ok($peak, '<', 24 * 1024, "memory: $peak kB") unless client_sanitized();
 is(kill_client($client, 'TERM'), 0, 'ends on request');
 
 $node->stop;

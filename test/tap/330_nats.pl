@@ -244,6 +244,21 @@ insert(87, 87);
 is(wait_client($client), 2, 'all forgotten in the midst of a run: exit code 2');
 like(client_log($client), qr/has forgotten the position of stream "run"/, 'says so');
 
+# replay: through a slot copied before, the position reset
+$slot = fresh_slot();
+insert(601, 602);
+$node->safe_psql('postgres', "SELECT pg_copy_logical_replication_slot('$slot', 'bookmark')");
+($code, $log) = run_client($db, $slot, $nats->uri('/replay.{table}'), '--until=now');
+my ($shown) = run_command([ client_binary(), 'offsets', 'show', '--json', "--dbname=$db", "--slot=$slot", '--sink=' . $nats->uri('/replay.{table}') ]);
+like($shown, qr/"slot":"$slot".*"incarnation":0/, 'offsets show');
+$node->safe_psql('postgres', "SELECT pg_drop_replication_slot('$slot'); SELECT pg_copy_logical_replication_slot('bookmark', '$slot')");
+my ($done, $said) = run_command([ client_binary(), 'offsets', 'reset', '--yes', "--dbname=$db", "--slot=$slot", '--sink=' . $nats->uri('/replay.{table}') ]);
+is($?, 0, 'offsets reset') or diag($said);
+($code, $log) = run_client($db, $slot, $nats->uri('/replay.{table}'), '--until=now');
+is($code, 0, 'replay') or diag($log);
+is(ids('replay'), '601 602 601 602', 'the records come again');
+like($nats->messages('replay')->[-1]{headers}, qr/:1:[0-9A-F]+\/[0-9A-F]+:2:0\r/, 'under another incarnation');
+
 # no JetStream, users, tokens
 $nats->stop;
 $nats = NatsServer->new(no_jetstream => 1);
