@@ -116,6 +116,16 @@ wait_until('another record', sub { ($server->dump)[-1] =~ /"id":3003/ });
 is(kill_client($running, 'INT'), 0, 'who streams is not disturbed') or diag(client_log($running));
 unlike(client_log($running), qr/WARNING/, 'at all');
 
+# offsets set stores a position as any other: here the newest, so that nothing comes again
+my $end = endpos($node);
+foreach my $command ([ 'set', "--lsn=$end", '--yes' ], ['show'])
+{
+	($stdout, $stderr) = run_command([ client_binary(), 'offsets', @$command, "--dbname=$db", '--slot=cdc', '--sink=' . $server->url ]);
+	is($?, 0, "offsets $command->[0]") or diag("$stdout$stderr");
+}
+like($stdout, qr/\Q$end\E/, 'the position is what was set') or diag("$stdout$stderr");
+delivers('and what comes next is delivered', undef);
+
 # ------------------------------------------------------------------------------------------------
 # Its speed
 # ------------------------------------------------------------------------------------------------
