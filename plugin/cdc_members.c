@@ -144,7 +144,11 @@ cdc_put_row_members(CdcRecorder *recorder, CdcChange *change, bool omitting)
 	{
 		cdc_put_literal(writer, ",\"key\":");
 		frame->key = cdc_writer_offset(writer);
-		cdc_put_row_key(writer, relation, image);
+		/* as cdc_put_row_key() has it; labels are what is at hand here */
+		cdc_put_byte(writer, '{');
+		for (int i = 0; i < relation->nkeys; i++)
+			put_column(writer, relation->keys[i], image, i == 0 ? 1 : 0);
+		cdc_put_byte(writer, '}');
 		frame->key_len = cdc_writer_offset(writer) - frame->key;
 	}
 	cdc_put_row_images(recorder, change, has_key, omitting);
