@@ -26,7 +26,7 @@ static const struct
 	{"23505", CDC_STOP,
 	 "The table holds records behind the position that is stored beside it: the position was set "
 	 "back, or restored, without the records.  Delete those records (they are delivered again), or "
-	 "set the position to the last of them."},
+	 "set the position to the last of them: cdc_client offsets set."},
 	{"23", CDC_REFUSED, NULL}, /* constraints of the table's owner */
 	{"25006", CDC_RETRY,
 	 "The server is a standby, or set to read only.  With several hosts in the sink's URI, "
