@@ -281,9 +281,10 @@ sink_uri_parse(SinkUri *uri, const char *text, CdcError *err)
 	}
 	uri->path = path;
 	if (!percent_decode(path))
-		return cdc_error(err, CDC_USAGE,
-						 "the path in the sink's URI has a %% that is not followed by two hexadecimal "
-						 "digits; a %% itself is written %%25");
+		return cdc_error(
+			err, CDC_USAGE,
+			"the path in the sink's URI has a %% that is not followed by two hexadecimal "
+			"digits; a %% itself is written %%25");
 	return query == NULL ? CDC_OK : parse_params(uri, query, err);
 }
 
