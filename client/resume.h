@@ -27,7 +27,7 @@ typedef struct ResumeInput
 {
 	const Source *source; /* of the server and slot at hand */
 	const TimelineHistory *history;
-	uint64_t wal_end;        /* of the server, when it was connected to */
+	uint64_t wal_end;        /* of the server; not before the sink's position was reached */
 	bool in_recovery;        /* a standby: its WAL end may lag behind what its primary sent */
 	uint64_t slot_confirmed; /* confirmed_flush_lsn, read after the slot was acquired */
 

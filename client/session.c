@@ -69,6 +69,21 @@ session_tick(void *session_arg)
 	return session_send_feedback(session, clock_now(), &ignored) == CDC_OK;
 }
 
+/*
+ * Opening the sink can take long.  Meanwhile we may have lost the slot without knowing, and who has it
+ * now may have delivered what the server had not yet written when it was asked: no divergence.
+ */
+static CdcStatus
+refresh_wal_end(Session *session, ResumeInput *input, CdcError *err)
+{
+	const Position *stored = &input->stored;
+
+	if (!input->found ||
+		(stored->end_lsn <= input->wal_end && stored->id.commit_lsn <= input->wal_end))
+		return CDC_OK;
+	return session_read_wal_end(session, &input->wal_end, err);
+}
+
 /* Opens the sink and decides where to go on. */
 static CdcStatus
 resume(Session *session, CdcError *err)
@@ -79,7 +94,7 @@ resume(Session *session, CdcError *err)
 	ResumeInput input = {
 		.source = &session->source,
 		.history = &session->history,
-		.wal_end = session->identity.wal_end,
+		.wal_end = session->flush_lsn,
 		.in_recovery = session->in_recovery,
 		.slot_confirmed = session->slot.confirmed_flush_lsn,
 		.sink_forgets = ops->keeps_no_position,
@@ -93,6 +108,8 @@ resume(Session *session, CdcError *err)
 					   &input.found, err);
 	status = session_sink_status(session, status);
 	if (status == CDC_OK)
+		status = refresh_wal_end(session, &input, err);
+	if (status == CDC_OK)
 		status = resume_decide(&input, &plan, err);
 	if (status != CDC_OK)
 		return status;
@@ -100,7 +117,7 @@ resume(Session *session, CdcError *err)
 		log_line(plan.notes[i].warning ? LOG_WARNING : LOG_INFO, "%s", plan.notes[i].text);
 	session->start = session->taken = plan.start;
 	session->feedback.floor = session->slot.confirmed_flush_lsn;
-	feedback_note_server_end(&session->feedback, session->identity.wal_end);
+	feedback_note_server_end(&session->feedback, session->flush_lsn);
 	if (!plan.changed)
 		return CDC_OK;
 	return session_sink_status(session, ops->store(state->sink, &session->taken, err));

@@ -294,12 +294,40 @@ explain_inactive(Session *session, PGconn *sql, CdcError *err)
 	return CDC_RETRY;
 }
 
+/* Up to where the server has what it could have sent to anybody. */
+static CdcStatus
+read_wal_end(PGconn *sql, uint64_t *lsn, CdcError *err)
+{
+	char text[32] = "";
+	CdcStatus status = query_one(sql,
+								 "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() "
+								 "THEN pg_catalog.pg_last_wal_replay_lsn() "
+								 "ELSE pg_catalog.pg_current_wal_flush_lsn() END",
+								 text, sizeof(text), err);
+
+	if (status == CDC_OK && !lsn_parse(text, lsn))
+		status = cdc_error(err, CDC_RETRY, "the server says that its WAL ends at \"%s\"", text);
+	return status;
+}
+
+CdcStatus
+session_read_wal_end(Session *session, uint64_t *lsn, CdcError *err)
+{
+	PGconn *sql = NULL;
+	CdcStatus status = pgconn_open(&sql, session->state->options->dbname, PGCONN_SQL,
+								   session->state->interrupted, err);
+
+	if (status == CDC_OK)
+		status = read_wal_end(sql, lsn, err);
+	PQfinish(sql);
+	return status;
+}
+
 /* Where the slot and the server are now that nobody else can move the slot. */
 static CdcStatus
 read_acquired_slot(Session *session, CdcError *err)
 {
 	const CdcOptions *options = session->state->options;
-	char text[32] = "";
 	PGconn *sql = NULL;
 	CdcStatus status =
 		pgconn_open(&sql, options->dbname, PGCONN_SQL, session->state->interrupted, err);
@@ -309,13 +337,7 @@ read_acquired_slot(Session *session, CdcError *err)
 	if (status == CDC_OK && (!session->slot.exists || !session->slot.active))
 		status = explain_inactive(session, sql, err);
 	if (status == CDC_OK)
-		status = query_one(sql,
-						   "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() "
-						   "THEN pg_catalog.pg_last_wal_replay_lsn() "
-						   "ELSE pg_catalog.pg_current_wal_flush_lsn() END",
-						   text, sizeof(text), err);
-	if (status == CDC_OK && !lsn_parse(text, &session->flush_lsn))
-		status = cdc_error(err, CDC_RETRY, "the server says that its WAL ends at \"%s\"", text);
+		status = read_wal_end(sql, &session->flush_lsn, err);
 	if (status == CDC_OK)
 		status = source_name_read(sql, options, session->identity.database, session->source.name,
 								  sizeof(session->source.name), err);

@@ -116,5 +116,27 @@ ok($node->poll_query_until('sink', 'SELECT count(*) = 40104 FROM cdc_records'), 
 is(kill_client($second, 'TERM'), 0, 'and ends');
 is($node->safe_psql('sink', 'SELECT count(*), count(DISTINCT key) FROM cdc_records'), '40104|40104', 'each record once');
 
+# Who waits for the sink may lose the slot meanwhile, to a client that delivers what the server had not
+# written when the first one looked: that is no divergence.
+{
+	my ($in, $out) = ('', '');
+	local %ENV = $node->_get_env();
+	my $handle = IPC::Run::start([ $node->installed_command('psql'), '-XAtq', '-d', $node->connstr('sink') ],
+		'<', \$in, '>', \$out, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	$in .= "BEGIN;\nSELECT 'held' FROM cdc_positions FOR UPDATE;\n";
+	$handle->pump until $out =~ /held/;
+	$first = start_client($db, 's', $sink, args => ['--commit-interval=10ms']);
+	ok($node->poll_query_until('sink', "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"),
+		'a client waits for its position');
+	$node->safe_psql('postgres', "INSERT INTO t VALUES (60004, 'v')");
+	my $end = $node->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()');
+	$in .= "UPDATE cdc_positions SET position = position || '{\"end_lsn\": \"$end\"}' RETURNING 'moved';\nCOMMIT;\n\\q\n";
+	$handle->finish;
+	like($out, qr/moved/, 'another client delivers');
+	wait_log($first, qr/streaming slot/);
+	is(kill_client($first, 'TERM'), 0, 'and goes on behind it');
+	unlike(slurp_file($first->{log}), qr/diverged/, 'what was delivered meanwhile is no divergence');
+}
+
 $node->stop;
 done_testing();
