@@ -239,7 +239,7 @@ sub test_generated
 	}
 	SKIP:
 	{
-		skip 'virtual columns need PostgreSQL 18 or newer', 2 if $version < 180000;
+		skip 'a virtual column needs PostgreSQL 18 or newer', 2 if $version < 180000;
 		$node->safe_psql($db, 'ALTER TABLE made ADD COLUMN v int GENERATED ALWAYS AS (a + 1) VIRTUAL; ALTER TABLE orders ADD COLUMN v int GENERATED ALWAYS AS (user_id) VIRTUAL');
 		my ($code, undef, $error) = $node->psql($db, q(SELECT cdc.add_lookup('p', 'orders', '{user_id}', 'made', '{id}', '{"x": "v"}')));
 		like($error, qr/column "v" of relation "made" is a virtual generated column/, 'virtual columns are not looked up');
