@@ -16,7 +16,7 @@ static const char settings_sql[] =
 	"SELECT name, setting, pg_catalog.current_setting(name), pending_restart"
 	" FROM pg_catalog.pg_settings WHERE name IN ('wal_level', 'max_replication_slots',"
 	" 'max_wal_senders', 'max_slot_wal_keep_size', 'idle_replication_slot_timeout',"
-	" 'synchronous_standby_names')";
+	" 'synchronous_standby_names', 'effective_wal_level')";
 
 void
 doctor_say(Doctor *doctor, DoctorLevel level, const char *check, const char *fmt, ...)

@@ -12,7 +12,7 @@
 
 /* The versions that the plugin is built for and tested with. */
 #define OLDEST_MAJOR 15
-#define NEWEST_MAJOR 18
+#define NEWEST_MAJOR 19
 
 static void
 check_version(Doctor *doctor)
@@ -71,6 +71,27 @@ apply(Doctor *doctor, const char *command)
 	return false;
 }
 
+/*
+ * 19: a primary's replica rises to logical with its first logical slot; a standby follows.  True: said so.
+ */
+static bool
+wal_level_rises(Doctor *doctor, const char *level)
+{
+	const char *effective = doctor_setting(doctor, "effective_wal_level");
+
+	if (effective == NULL || strcmp(level, "replica") != 0)
+		return false;
+	if (strcmp(effective, "logical") == 0)
+		doctor_say(doctor, DOCTOR_OK, "wal_level",
+				   "wal_level is replica, in effect logical as long as there are logical slots");
+	else if (!doctor->in_recovery)
+		doctor_say(doctor, DOCTOR_OK, "wal_level",
+				   "wal_level is replica, which the first logical slot raises to logical");
+	else
+		return false;
+	return true;
+}
+
 static void
 check_wal_level(Doctor *doctor)
 {
@@ -81,6 +102,8 @@ check_wal_level(Doctor *doctor)
 		doctor_say(doctor, DOCTOR_OK, "wal_level", "wal_level is logical");
 		return;
 	}
+	if (wal_level_rises(doctor, level))
+		return;
 	doctor->can_create_slot = false;
 	doctor_say(doctor, DOCTOR_FAIL, "wal_level", "wal_level is %s; decoding needs logical", level);
 	if (doctor_pending_restart(doctor, "wal_level"))

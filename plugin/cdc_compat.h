@@ -1,13 +1,15 @@
 /*
  * cdc_compat.h
- *		What differs between the PostgreSQL versions we build against (15 to 18): the only file that
+ *		What differs between the PostgreSQL versions we build against (15 to 19): the only file that
  *		looks at PG_VERSION_NUM.
  */
 #ifndef CDC_COMPAT_H
 #define CDC_COMPAT_H
 
 #include "access/attmap.h"
+#include "access/tableam.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_publication.h"
 #include "common/jsonapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -16,6 +18,7 @@
 #include "replication/reorderbuffer.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/acl.h"
+#include "utils/lsyscache.h" /* 19: get_database_name(), of commands/dbcommands.h before */
 #include "utils/rel.h"
 #include "utils/datetime.h"
 #include "utils/timestamp.h"
@@ -156,6 +159,60 @@ static inline TimeLineID
 cdc_reader_timeline(const XLogReaderState *reader)
 {
 	return reader->currTLI;
+}
+
+/* 19: another name. */
+#if PG_VERSION_NUM >= 190000
+typedef ReplOriginId CdcOriginId;
+#else
+typedef RepOriginId CdcOriginId;
+#endif
+
+/* 19: the union that held it has gone. */
+static inline TimestampTz
+cdc_commit_time(const ReorderBufferTXN *txn)
+{
+#if PG_VERSION_NUM >= 190000
+	return txn->commit_time;
+#else
+	return txn->xact_time.commit_time;
+#endif
+}
+
+/* All rows of a table.  19: flags, of which none is of use here. */
+static inline TableScanDesc
+cdc_begin_scan(Relation relation, Snapshot snapshot)
+{
+#if PG_VERSION_NUM >= 190000
+	return table_beginscan(relation, snapshot, 0, NULL, SO_NONE);
+#else
+	return table_beginscan(relation, snapshot, 0, NULL);
+#endif
+}
+
+/* The publications that name a relation, to publish it. */
+static inline List *
+cdc_relation_publications(Oid relid)
+{
+#if PG_VERSION_NUM >= 190000
+	return GetRelationIncludedPublications(relid);
+#else
+	return GetRelationPublications(relid);
+#endif
+}
+
+/*
+ * 19: FOR ALL TABLES EXCEPT (TABLE ...).  Only a table that is no partition can be named there, so for a
+ * partition, pass its topmost ancestor.
+ */
+static inline bool
+cdc_publication_excepts(const Publication *publication, Oid relid)
+{
+#if PG_VERSION_NUM >= 190000
+	return list_member_oid(GetRelationExcludedPublications(relid), publication->oid);
+#else
+	return false;
+#endif
 }
 
 /* style: INTSTYLE_*.  17: intervals may be infinite. */

@@ -248,7 +248,7 @@ begin_transaction(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 		configure(ctx);
 	decoder->transaction.commit_lsn = txn->final_lsn;
 	decoder->transaction.end_lsn = txn->end_lsn;
-	decoder->transaction.commit_time = txn->xact_time.commit_time;
+	decoder->transaction.commit_time = cdc_commit_time(txn);
 	decoder->transaction.xid = txn->xid;
 	decoder->transaction.origin = txn->origin_id;
 	decoder->transaction.transactional = true;

@@ -461,7 +461,7 @@ cdc_lookup_fill(PG_FUNCTION_ARGS)
 	feed.nkeys = PG_GETARG_INT32(3);
 	make_room(&feed);
 	slot = table_slot_create(feed.reference, NULL);
-	scan = table_beginscan(feed.reference, snapshot, 0, NULL);
+	scan = cdc_begin_scan(feed.reference, snapshot);
 	fill(&feed, scan, slot);
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);

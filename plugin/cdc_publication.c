@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
+#include "cdc_compat.h"
 #include "cdc_publication.h"
 
 struct CdcPublications
@@ -144,7 +145,8 @@ publishes(const Publication *publication, Relation relation, List *direct, Oid *
 			*publish_as = llast_oid(ancestors);
 			*level = list_length(ancestors);
 		}
-		return true;
+		return !cdc_publication_excepts(publication,
+										ancestors != NIL ? llast_oid(ancestors) : relid);
 	}
 	if (ancestors != NIL)
 	{
@@ -283,7 +285,7 @@ cdc_publications_select(CdcPublications *publications, Relation relation, CdcSel
 		return;
 	}
 	read_publications(publications);
-	direct = list_concat(GetRelationPublications(relid),
+	direct = list_concat(cdc_relation_publications(relid),
 						 GetSchemaPublications(RelationGetNamespace(relation)));
 	foreach (cell, publications->found)
 	{

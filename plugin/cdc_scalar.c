@@ -199,7 +199,7 @@ put_bits(CdcWriter *writer, Datum value, const CdcType *type)
 	int left = VARBITLEN(bits);
 
 	cdc_put_byte(writer, '"');
-	for (bits8 *byte = VARBITS(bits); left > 0; byte++, left -= 8)
+	for (uint8 *byte = VARBITS(bits); left > 0; byte++, left -= 8)
 	{
 		char *out = cdc_writer_reserve(writer, 8);
 		int count = Min(left, 8);

@@ -337,7 +337,7 @@ cdc_check_relation(PG_FUNCTION_ARGS)
 static int
 preview_table(Session *session, Relation relation, int max_rows)
 {
-	TableScanDesc scan = table_beginscan(relation, GetActiveSnapshot(), 0, NULL);
+	TableScanDesc scan = cdc_begin_scan(relation, GetActiveSnapshot());
 	TupleTableSlot *slot = table_slot_create(relation, NULL);
 	CdcRelation *known = cdc_relation_get(session->relations, relation);
 	MemoryContext row_context =

@@ -120,7 +120,7 @@ typedef struct ArrayWalk
 	const int *dims;
 	int ndims;
 	char *data;
-	bits8 *nulls; /* NULL: there are none */
+	uint8 *nulls; /* NULL: there are none */
 	int index;    /* of the next element */
 } ArrayWalk;
 

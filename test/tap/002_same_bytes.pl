@@ -30,6 +30,8 @@ my @sessions = (
 		row_security => 'off', jit => 'off' });
 
 my $node = make_node('same_bytes');
+# 19 has no other strings than conforming ones
+delete $_->{standard_conforming_strings} foreach $node->safe_psql('postgres', 'SHOW server_version_num') < 190000 ? () : @sessions;
 seed_random(2);
 make_workload();
 

@@ -17,6 +17,7 @@ my $combinations = 14;
 my $seed = seed_random(20260050);
 my $node = make_node('publications');
 my $json = JSON::PP->new;
+my $excepts = $node->safe_psql('postgres', 'SHOW server_version_num') >= 190000;
 my ($compared, $changes_compared, $refused) = (0, 0, 0);
 my (%seen, %ops);
 
@@ -117,12 +118,21 @@ sub random_publications
 		push @with, "publish = '" . join(', ', grep { chance(2) } qw(insert update delete truncate)) . "'" if chance(3);
 		push @with, 'publish_via_partition_root = ' . pick('true', 'false') if chance(2);
 		my $with = @with ? ' WITH (' . join(', ', @with) . ')' : '';
-		my $what = $i == 1 ? 'FOR ALL TABLES'
+		my $what = $i == 1 ? 'FOR ALL TABLES' . exceptions($model)
 		  : $i == 2 ? 'FOR TABLES IN SCHEMA ' . pick('public', 's2')
 		  : 'FOR ' . join(', ', map { 'TABLE ' . member($_) } pick_some($model));
 		push @publications, { name => $name, ddl => "CREATE PUBLICATION $name $what$with;\n", tables => $i > 2 };
 	}
 	return @publications;
+}
+
+# From 19 on; no partition may be named.
+sub exceptions
+{
+	my ($model) = @_;
+	my @some = (shuffled(map { $_->{name} } grep { !$_->{part} } @{ $model->{tables} }))[ 0 .. between(0, 2) ];
+
+	return chance(3) || !$excepts ? '' : ' EXCEPT (' . join(', ', map { "TABLE $_" } @some) . ')';
 }
 
 sub pick_some

@@ -64,8 +64,9 @@ sub check_paths
 		cmp_ok(scalar @{ read_lines($file) }, '>', 100, "$name: a walsender decodes it");
 		same_files("$name: the same by SQL", $file, decode_by_sql($node, 'postgres', 'source', options => $options));
 		same_files("$name: the same under other settings", $file, decode($node, 'postgres', 'source', options => $options,
-			pgoptions => '-c DateStyle=SQL,DMY -c TimeZone=Asia/Kathmandu -c IntervalStyle=sql_standard -c standard_conforming_strings=off '
-			  . '-c search_path=nowhere -c lc_numeric=C -c extra_float_digits=-10'));
+			pgoptions => '-c DateStyle=SQL,DMY -c TimeZone=Asia/Kathmandu -c IntervalStyle=sql_standard '
+			  # 19 has no other strings than conforming ones
+			  . ($node->safe_psql('postgres', 'SHOW server_version_num') < 190000 ? '-c standard_conforming_strings=off ' : '') . '-c search_path=nowhere -c lc_numeric=C -c extra_float_digits=-10'));
 		check_health($name);
 	}
 	return;

@@ -217,10 +217,12 @@ SELECT try('n +');
 SELECT try('n)');
 SELECT try('DEFAULT');
 -- types
+\set VERBOSITY terse
 SELECT try('n || flag || 1');
 SELECT try('name + 1');
 SELECT try('ROW(1, 2)');
 SELECT try('lower(1)');
+\set VERBOSITY default
 
 -- What is read back under any search_path is the very same expression.
 CREATE SCHEMA evil;

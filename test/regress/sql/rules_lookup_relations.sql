@@ -80,8 +80,10 @@ SELECT count(*) FROM shadows() WHERE NOT released;
 -- What the lookup relies on is not taken away.
 ALTER TABLE people DROP COLUMN email;
 ALTER TABLE people DROP COLUMN born CASCADE;
+\set VERBOSITY terse
 ALTER TABLE people ALTER COLUMN email TYPE varchar;
 ALTER TABLE people ALTER COLUMN user_id TYPE bigint;
+\set VERBOSITY default
 ALTER TABLE people DROP CONSTRAINT users_pkey;
 DROP INDEX by_name; -- no lookup's any more
 ALTER TABLE people SET UNLOGGED;

@@ -18,7 +18,9 @@ SELECT cdc.drop_column('p', 'sch.t', 'b');
 ALTER TABLE sch.t DROP COLUMN a;
 \set SHOW_CONTEXT never
 ALTER TABLE sch.t RENAME COLUMN a TO alpha;
+\set VERBOSITY terse
 ALTER TABLE sch.t ALTER COLUMN a TYPE text;
+\set VERBOSITY default
 ALTER TABLE sch.t ADD COLUMN x int; -- from now on the member is in its place
 ALTER TABLE sch.t DROP COLUMN b;
 ALTER TABLE sch.t ALTER COLUMN a TYPE bigint;

@@ -90,7 +90,7 @@ SELECT r::json->>'after' FROM brief() AS r;
 -- Positions and identifiers of the server
 CREATE TABLE ids (a pg_lsn, b tid, c xid, d cid, e xid8, f pg_snapshot);
 INSERT INTO ids VALUES
-	('0/0', '(0,0)', '0', '0', '0', '10:20:10,14,15'),
+	('0/10000000', '(0,0)', '0', '0', '0', '10:20:10,14,15'),
 	('FFFFFFFF/FFFFFFFF', '(4294967295,65535)', '4294967295', '4294967295', '18446744073709551615', '1:1:'),
 	('16/B374D848', NULL, NULL, NULL, NULL, NULL);
 SELECT * FROM round_trip('ids');
