@@ -132,30 +132,6 @@ add_time(struct json_object *object, const char *name, int64_t timestamp)
 	json_add_text(object, name, commit_time_format(text, timestamp));
 }
 
-static const char *
-op_name(uint8_t op)
-{
-	switch (op)
-	{
-		case CDC_OP_INSERT:
-			return "insert";
-		case CDC_OP_UPDATE:
-			return "update";
-		case CDC_OP_DELETE:
-			return "delete";
-		case CDC_OP_TRUNCATE:
-			return "truncate";
-		case CDC_OP_MESSAGE:
-			return "message";
-		case CDC_OP_BEGIN:
-			return "begin";
-		case CDC_OP_COMMIT:
-			return "commit";
-		default:
-			return NULL;
-	}
-}
-
 /* All members but key and record, which are JSON already. */
 static struct json_object *
 describe(const DeadLetter *letter, int64_t timestamp)
@@ -173,8 +149,7 @@ describe(const DeadLetter *letter, int64_t timestamp)
 	add_id(object, &letter->record->id);
 	if (letter->record->message->commit_time != 0)
 		add_time(object, "ts", letter->record->message->commit_time);
-	if (op_name(frame->op) != NULL)
-		json_add_text(object, "op", op_name(frame->op));
+	json_add_text(object, "op", frame_op_name(frame->op));
 	if (frame->relation != NULL)
 	{
 		json_add_text(object, "schema", frame->relation->schema);

@@ -80,6 +80,19 @@ read_key(const uint8_t *frame, uint32_t frame_length, int at, const char **key,
 	return true;
 }
 
+/* Sinks make names of a version: it is what the protocol says, or nothing. */
+static bool
+is_version(const char *key, uint32_t length)
+{
+	if (key == NULL || length != CDC_SCHEMA_VERSION_DIGITS + 2 || key[0] != '"' ||
+		key[length - 1] != '"')
+		return false;
+	for (uint32_t i = 1; i < length - 1; i++)
+		if ((key[i] < '0' || key[i] > '9') && (key[i] < 'a' || key[i] > 'f'))
+			return false;
+	return true;
+}
+
 static bool
 kind_and_op_known(uint8_t kind, uint8_t op, uint32_t payload_length)
 {
@@ -129,6 +142,13 @@ read_frame(FrameReader *reader, const uint8_t *data, uint32_t length, Frame *fra
 				  &frame->old_key_length))
 		return cdc_error(err, CDC_STOP, "frame's key lies outside of its %" PRIu32 " bytes",
 						 length);
+	if (frame->kind == CDC_FRAME_SCHEMA &&
+		(number == 0 || !is_version(frame->key, frame->key_length)))
+	{
+		cdc_error(err, CDC_STOP, "schema record has no relation, or a key that is not a version");
+		cdc_error_hint(err, "Install the cdc_decoder that belongs to this cdc_client.");
+		return CDC_STOP;
+	}
 	if (frame->kind == CDC_FRAME_RELATION)
 		return relation_announce(&reader->relations, number, (const uint8_t *) frame->payload,
 								 frame->payload_length, err);

@@ -37,7 +37,7 @@ typedef struct Frame
 	const Relation *relation; /* NULL: the record belongs to none */
 	const char *payload;
 	uint32_t payload_length;
-	const char *key; /* NULL: none */
+	const char *key; /* NULL: none; of a schema record its version, in quotes, always */
 	uint32_t key_length;
 	const char *old_key; /* NULL: the key did not change */
 	uint32_t old_key_length;
@@ -62,6 +62,13 @@ extern CdcStatus frame_open(FrameReader *reader, const void *data, size_t length
 /* *found is false at the message's end.  frame points into the message. */
 extern CdcStatus frame_next(FrameReader *reader, Frame *frame, bool *found,
 							CdcError *err) CDC_MUST_CHECK;
+
+/* Of a schema record: CDC_SCHEMA_VERSION_DIGITS hexadecimal digits, not terminated. */
+static inline const char *
+frame_schema_version(const Frame *frame)
+{
+	return frame->key + 1;
+}
 
 /* "insert" for CDC_OP_INSERT, as records have it in their member op. */
 extern const char *frame_op_name(uint8_t op);

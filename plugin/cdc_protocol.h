@@ -53,8 +53,9 @@
  *	SNAPSHOT	reserved for records of existing rows: a record whose commit_lsn is the slot's
  *				consistent point, or that of the watermark that ends its chunk.
  *	SCHEMA		what the records of a relation consist of: a fact about the relation, named by its
- *				version, which has no place in the sequence (seq, part and op are 0).	It comes before
- *				the first record of that version in a session, so it may come more than once.
+ *				version, which has no place in the sequence (seq, part and op are 0).	Its key is the
+ *				version, a JSON string of 16 hexadecimal digits.  It comes before the first record of that
+ *				version in a session, so it may come more than once.
  * A reader refuses kinds it does not know: skipping one might lose a record.
  */
 #ifndef CDC_PROTOCOL_H
@@ -97,6 +98,9 @@
 #define CDC_FRAME_COMMIT 'C'
 #define CDC_FRAME_SNAPSHOT 'S' /* reserved */
 #define CDC_FRAME_SCHEMA 'F'
+
+/* Of a schema record's version, which is its key. */
+#define CDC_SCHEMA_VERSION_DIGITS 16
 
 /* Operations. */
 #define CDC_OP_INSERT 'i'

@@ -229,6 +229,17 @@ put_old_key(CdcRecorder *recorder, CdcChange *change)
 	}
 }
 
+/*
+ * The key of a schema record is its version, as it stands in it: consumers tell versions of a relation
+ * apart by it.  The definition begins with it (cdc_schema.c), behind its label.
+ */
+static void
+note_schema_key(CdcFrame *frame, Size definition)
+{
+	frame->key = definition + strlen("\"version\":");
+	frame->key_len = CDC_SCHEMA_VERSION_DIGITS + 2; /* its quotes */
+}
+
 /* Before the first record of a relation, and of each version of it. */
 static inline void
 tell_schema(CdcRecorder *recorder, CdcRelation *relation)
@@ -243,6 +254,7 @@ tell_schema(CdcRecorder *recorder, CdcRelation *relation)
 		return;
 	cdc_output_start_record(output, &frame);
 	cdc_put_padded(writer, head->text, head->len);
+	note_schema_key(&frame, cdc_writer_offset(writer));
 	cdc_put_bytes(writer, relation->schema_record, strlen(relation->schema_record));
 	if (cdc_writer_overflowed(writer))
 	{

@@ -19,8 +19,9 @@
 typedef struct RpcBatch
 {
 	Position after;
-	RecordId first;         /* of its records; meaningless without any */
-	uint64_t records;       /* 0: a position alone */
+	RecordId first; /* of its records; meaningless without any */
+	uint64_t records;
+	uint64_t schemas;       /* schema records; without both it is a position alone */
 	uint64_t payload_bytes; /* as the loop counts them */
 	uint64_t message_bytes;
 } RpcBatch;

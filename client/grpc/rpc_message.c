@@ -80,6 +80,8 @@ op_of(uint8_t op)
 			return CDC__V1__OP__OP_BEGIN;
 		case CDC_OP_COMMIT:
 			return CDC__V1__OP__OP_COMMIT;
+		case CDC_OP_DDL:
+			return CDC__V1__OP__OP_DDL;
 		default:
 			return CDC__V1__OP__OP_UNSPECIFIED;
 	}
@@ -129,6 +131,25 @@ rpc_put_record(RpcBuffer *buffer, const SinkRecord *record, const char *target)
 	said.xid = record->message->xid;
 	batch.records = records;
 	batch.n_records = 1;
+	return put_batch(buffer, &batch);
+}
+
+bool
+rpc_put_schema(RpcBuffer *buffer, const Frame *frame, const char *target)
+{
+	Cdc__V1__Schema said = CDC__V1__SCHEMA__INIT;
+	Cdc__V1__Schema *schemas[] = {&said};
+	Cdc__V1__Batch batch = CDC__V1__BATCH__INIT;
+	char version[CDC_SCHEMA_VERSION_DIGITS + 1] = "";
+
+	memcpy(version, frame_schema_version(frame), CDC_SCHEMA_VERSION_DIGITS);
+	said.schema = text_of(frame->relation->schema);
+	said.table = text_of(frame->relation->table);
+	said.version = version;
+	said.target = text_of(target);
+	said.value = bytes_of(frame->payload, frame->payload_length);
+	batch.schemas = schemas;
+	batch.n_schemas = 1;
 	return put_batch(buffer, &batch);
 }
 

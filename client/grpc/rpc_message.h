@@ -29,6 +29,7 @@ extern void rpc_buffer_free(RpcBuffer *buffer);
 /* These append; false: out of memory. */
 extern bool rpc_put_hello(RpcBuffer *buffer, const Source *source, bool look);
 extern bool rpc_put_record(RpcBuffer *buffer, const SinkRecord *record, const char *target);
+extern bool rpc_put_schema(RpcBuffer *buffer, const Frame *frame, const char *target);
 extern bool rpc_put_position(RpcBuffer *buffer, uint64_t epoch, const Position *position);
 
 /* Bytes that a record takes at most beyond its payload, keys and target. */

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../plugin/cdc_protocol.h"
 #include "clock.h"
 #include "rpc_flight.h"
 #include "rpc_message.h"
@@ -284,6 +285,33 @@ take_position(GrpcSink *sink, const Position *after)
 		sink->has_refused = false;
 }
 
+/* What a batch has besides its position. */
+static uint64_t
+num_items(const RpcBatch *batch)
+{
+	return batch->records + batch->schemas;
+}
+
+static bool
+add_record(GrpcSink *sink, const SinkRecord *record, const char *target)
+{
+	if (!rpc_put_record(&sink->buffer, record, target))
+		return false;
+	if (sink->filling.records == 0)
+		sink->filling.first = record->id;
+	sink->filling.records++;
+	return true;
+}
+
+static bool
+add_schema(GrpcSink *sink, const Frame *frame, const char *target)
+{
+	if (!rpc_put_schema(&sink->buffer, frame, target))
+		return false;
+	sink->filling.schemas++;
+	return true;
+}
+
 static CdcStatus
 grpc_sink_deliver(Sink *base, const SinkRecord *record, const Position *after, bool *taken,
 				  CdcError *err)
@@ -298,8 +326,8 @@ grpc_sink_deliver(Sink *base, const SinkRecord *record, const Position *after, b
 	CdcStatus status;
 
 	*taken = false;
-	if (sink->filling.records > 0 &&
-		(sink->buffer.length + length > limit || sink->filling.records >= max_records ||
+	if (num_items(&sink->filling) > 0 &&
+		(sink->buffer.length + length > limit || num_items(&sink->filling) >= max_records ||
 		 sink->taken.incarnation != after->incarnation))
 		sink->full = true;
 	if (sink->full)
@@ -307,14 +335,12 @@ grpc_sink_deliver(Sink *base, const SinkRecord *record, const Position *after, b
 	status = target_find(sink->names, frame, &target, err);
 	if (status != CDC_OK)
 		return status;
-	if (!rpc_put_record(&sink->buffer, record, target->name))
+	if (frame->kind == CDC_FRAME_SCHEMA ? !add_schema(sink, frame, target->name)
+										: !add_record(sink, record, target->name))
 		return cdc_error(err, CDC_RETRY, "out of memory for a record of %" PRIu32 " bytes",
 						 frame->payload_length);
-	if (sink->filling.records == 0)
-		sink->filling.first = record->id;
-	sink->filling.records++;
 	sink->filling.payload_bytes += frame->payload_length;
-	sink->full = sink->buffer.length >= limit || sink->filling.records >= max_records;
+	sink->full = sink->buffer.length >= limit || num_items(&sink->filling) >= max_records;
 	take_position(sink, after);
 	*taken = true;
 	return CDC_OK;
@@ -354,7 +380,7 @@ grpc_sink_store(Sink *base, const Position *position, CdcError *err)
 static bool
 travels_alone(const GrpcSink *sink, const RpcBatch *batch)
 {
-	return batch->records == 1 && batch->message_bytes > sink->limit;
+	return num_items(batch) == 1 && batch->message_bytes > sink->limit;
 }
 
 static bool
@@ -456,7 +482,13 @@ stream_ended(GrpcSink *sink, const RpcEvent *event, CdcError *err)
 
 	if (status != CDC_REFUSED)
 		return status;
-	if (sink->flight.count == 1 && oldest->records == 1)
+	if (sink->flight.count == 1 && oldest->schemas == 1 && oldest->records == 0)
+	{
+		cdc_error_detail(err, "It does not take a schema record, which --on-error cannot divert: "
+							  "it is no record.");
+		return CDC_STOP;
+	}
+	if (sink->flight.count == 1 && num_items(oldest) == 1)
 	{
 		note_refused(sink, &oldest->first);
 		return CDC_REFUSED;
@@ -543,6 +575,7 @@ const SinkOps sink_grpc_ops = {
 	.syntax = "grpc[s]://HOST:PORT[/TARGET][?...]",
 	.summary = "a gRPC server of yours (cdc_sink.proto), which keeps the position",
 	.commit_interval = CLOCK_SECOND / 10,
+	.takes_schemas = true,
 	.create = grpc_sink_create,
 	.open = grpc_sink_open,
 	.look = grpc_sink_look,

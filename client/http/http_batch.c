@@ -134,11 +134,47 @@ http_batch_body(HttpBatch *batch, uint32_t from, uint32_t count, size_t *length)
 	return batch->data + batch->cut[0];
 }
 
+/* FNV-1a: it tells bodies of one sender apart, nothing else. */
+static uint64_t
+add_to_hash(uint64_t hash, const void *data, size_t length)
+{
+	const unsigned char *bytes = data;
+
+	for (size_t i = 0; i < length; i++)
+		hash = (hash ^ bytes[i]) * UINT64_C(1099511628211);
+	return hash;
+}
+
+void
+http_batch_describe(const HttpBatch *batch, uint32_t from, uint32_t count, HttpBatchPart *part)
+{
+	*part = (HttpBatchPart){.schemas_hash = UINT64_C(14695981039346656037)};
+	for (uint32_t i = 0; i < count; i++)
+	{
+		const BatchRecord *record = &batch->records[from + i];
+
+		if (batch_record_is_schema(record))
+		{
+			part->num_schemas++;
+			part->schemas_hash = add_to_hash(part->schemas_hash, &i, sizeof(i));
+			part->schemas_hash =
+				add_to_hash(part->schemas_hash, batch->data + record->start, record->length);
+			continue;
+		}
+		if (part->first == NULL)
+			part->first = record;
+		part->last = record;
+	}
+	part->num_records = count - part->num_schemas;
+}
+
 char *
 http_record_text(char *text, const RecordId *id)
 {
 	char lsn[LSN_TEXT_SIZE];
 
+	if (id->commit_lsn == 0)
+		return strcpy(text, "schema");
 	snprintf(text, HTTP_RECORD_TEXT_SIZE, "%s-%" PRIu64 "-%u", lsn_format(lsn, id->commit_lsn),
 			 id->seq, (unsigned) id->part);
 	return text;

@@ -22,6 +22,13 @@ typedef struct BatchRecord
 	Position after; /* holds once this record, and all before it, are durable */
 } BatchRecord;
 
+/* A schema record, which has no id: no transaction commits at 0. */
+static inline bool
+batch_record_is_schema(const BatchRecord *record)
+{
+	return record->id.commit_lsn == 0;
+}
+
 /* A zeroed batch is an empty one. */
 typedef struct HttpBatch
 {
@@ -53,7 +60,20 @@ extern void http_batch_free(HttpBatch *batch);
 /* The body of count records from the from-th on.  Points into the batch, until the next call. */
 extern const char *http_batch_body(HttpBatch *batch, uint32_t from, uint32_t count, size_t *length);
 
-/* "0/16E2A10-3-0": a record within its source.  Returns text. */
+/* What a part of a batch consists of, for its headers. */
+typedef struct HttpBatchPart
+{
+	const BatchRecord *first; /* of its records; NULL: it has schema records only */
+	const BatchRecord *last;
+	uint32_t num_records; /* without schema records */
+	uint32_t num_schemas;
+	uint64_t schemas_hash; /* of what they say, and where they stand */
+} HttpBatchPart;
+
+extern void http_batch_describe(const HttpBatch *batch, uint32_t from, uint32_t count,
+								HttpBatchPart *part);
+
+/* "0/16E2A10-3-0": a record within its source; "schema" of a schema record.  Returns text. */
 #define HTTP_RECORD_TEXT_SIZE 48
 extern char *http_record_text(char *text, const RecordId *id);
 

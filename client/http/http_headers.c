@@ -108,25 +108,53 @@ append(struct curl_slist **headers, const char *fmt, ...)
 	return longer != NULL;
 }
 
+/* The same for the same body, and for no other of this source. */
+static bool
+append_key(struct curl_slist **headers, const HttpAbout *about, const char *source,
+		   const HttpBatchPart *part)
+{
+	char first[HTTP_RECORD_TEXT_SIZE] = "schema";
+	char last[HTTP_RECORD_TEXT_SIZE] = "";
+	char schemas[24] = "";
+
+	if (part->first != NULL)
+	{
+		http_record_text(first, &part->first->id);
+		http_record_text(last, &part->last->id);
+	}
+	if (part->num_schemas > 0)
+		snprintf(schemas, sizeof(schemas), "+%016" PRIx64, part->schemas_hash);
+	return append(headers, "Idempotency-Key: %s:%" PRIu32 ":%s%s%s%s", source,
+				  about->batch->incarnation, first, part->first != NULL ? ".." : "", last, schemas);
+}
+
+static bool
+append_ends(struct curl_slist **headers, const HttpBatchPart *part)
+{
+	char text[HTTP_RECORD_TEXT_SIZE];
+
+	if (part->first == NULL)
+		return true;
+	return append(headers, "Cdc-First-Record: %s", http_record_text(text, &part->first->id)) &&
+		   append(headers, "Cdc-Last-Record: %s", http_record_text(text, &part->last->id));
+}
+
 static bool
 append_records(struct curl_slist **headers, const HttpAbout *about)
 {
 	const HttpBatch *batch = about->batch;
 	const BatchRecord *last = &batch->records[about->from + about->count - 1];
+	HttpBatchPart part;
 	char source[HTTP_SOURCE_TEXT_SIZE];
-	char first_text[HTTP_RECORD_TEXT_SIZE];
-	char last_text[HTTP_RECORD_TEXT_SIZE];
 	char lsn[LSN_TEXT_SIZE];
 
 	http_source_text(source, about->source);
-	http_record_text(first_text, &batch->records[about->from].id);
-	http_record_text(last_text, &last->id);
-	return append(headers, "Idempotency-Key: %s:%" PRIu32 ":%s..%s", source, batch->incarnation,
-				  first_text, last_text) &&
-		   append(headers, "Cdc-Source: %s", source) &&
-		   append(headers, "Cdc-First-Record: %s", first_text) &&
-		   append(headers, "Cdc-Last-Record: %s", last_text) &&
-		   append(headers, "Cdc-Record-Count: %" PRIu32, about->count) &&
+	http_batch_describe(batch, about->from, about->count, &part);
+	return append_key(headers, about, source, &part) && append(headers, "Cdc-Source: %s", source) &&
+		   append_ends(headers, &part) &&
+		   append(headers, "Cdc-Record-Count: %" PRIu32, part.num_records) &&
+		   (part.num_schemas == 0 ||
+			append(headers, "Cdc-Schema-Count: %" PRIu32, part.num_schemas)) &&
 		   append(headers, "Cdc-Incarnation: %" PRIu32, batch->incarnation) &&
 		   append(headers, "Cdc-Timeline: %" PRIu32, batch->timeline) &&
 		   append(headers, "Cdc-End-Lsn: %s", lsn_format(lsn, last->after.end_lsn));

@@ -269,6 +269,14 @@ records_refused(HttpSend *send, const HttpAnswer *answer, bool too_large, CdcErr
 	size_t length;
 
 	retry_progress(&send->retry);
+	if (send->count == 1 && batch_record_is_schema(&send->batch->records[send->from]))
+	{
+		answer_error(send, CDC_STOP, answer, err);
+		cdc_error_hint(err, "It is a schema record, which --on-error cannot divert: it is no "
+							"record.  Let the endpoint take it; or stream without them: "
+							"--option=schemas=off.");
+		return CDC_STOP;
+	}
 	if (send->count == 1)
 		return answer_error(send, CDC_REFUSED, answer, err);
 	if (too_large)

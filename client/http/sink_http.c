@@ -350,6 +350,7 @@ const SinkOps sink_http_ops = {
 	.summary = "an HTTP endpoint, by POST, at least once",
 	.commit_interval = CLOCK_SECOND / 10,
 	.keeps_no_position = true,
+	.takes_schemas = true,
 	.create = http_create,
 	.open = http_open,
 	.deliver = http_deliver,

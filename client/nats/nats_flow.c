@@ -232,6 +232,9 @@ read_answer_object(struct json_object *object, const char *what, uint64_t *seque
 			description = json_object_get_string(member);
 		return nats_stream_error(*code, what, description, err);
 	}
+	if (sequence == NULL)
+		return object != NULL ? CDC_OK
+							  : cdc_error(err, CDC_RETRY, "%s: the answer is no JSON", what);
 	if (!json_object_object_get_ex(object, "seq", &member) ||
 		!json_object_is_type(member, json_type_int))
 		return cdc_error(err, CDC_RETRY, "%s: the answer has no sequence", what);

@@ -93,7 +93,7 @@ extern CdcStatus nats_flow_push(NatsFlow *flow, CdcError *err) CDC_MUST_CHECK;
 extern CdcStatus nats_flow_receive(NatsFlow *flow, RecordId *refused, CdcError *err) CDC_MUST_CHECK;
 
 /*
- * Reads the answer to a message: its sequence; or what JetStream's error means, or that nobody
+ * Reads the answer to a message: its sequence (NULL: it has none); or what JetStream's error means, or that nobody
  * answers.  what: "sending to stream ...".  *code (may be NULL) is the error's, 0: none.
  */
 extern CdcStatus nats_read_answer(NatsLink *link, natsMsg *answer, const char *what,

@@ -18,8 +18,8 @@
 #define MAX_REPLICAS 5
 
 #define PARAMETERS                                                                                 \
-	"stream=NAME, positions=NAME, replicas=N, timeout=DURATION, credentials=FILE, tls=on|off, "    \
-	"tls-ca=FILE, tls-cert=FILE, tls-key=FILE"
+	"stream=NAME, positions=NAME, schemas=NAME, replicas=N, timeout=DURATION, credentials=FILE, "  \
+	"tls=on|off, tls-ca=FILE, tls-cert=FILE, tls-key=FILE"
 
 static CdcStatus
 read_stream(const char *param, const char *name, CdcError *err)
@@ -79,6 +79,11 @@ read_param(NatsConfig *config, const char *name, const char *value, CdcError *er
 		status = read_stream(name, value, err);
 		config->positions = value;
 	}
+	else if (strcmp(name, "schemas") == 0)
+	{
+		status = read_stream(name, value, err);
+		config->schemas = value;
+	}
 	else if (strcmp(name, "replicas") == 0)
 		status = read_replicas(config, value, err);
 	else if (strcmp(name, "timeout") == 0)
@@ -112,6 +117,12 @@ check_params(const NatsConfig *config, CdcError *err)
 		return cdc_error(err, CDC_USAGE,
 						 "stream=%s in the sink's URI is the stream that holds the positions",
 						 config->stream);
+	if (strcmp(config->schemas, config->stream) == 0 ||
+		strcmp(config->schemas, config->positions) == 0)
+		return cdc_error(err, CDC_USAGE,
+						 "schemas=%s in the sink's URI is the stream that holds the %s",
+						 config->schemas,
+						 strcmp(config->schemas, config->stream) == 0 ? "records" : "positions");
 	return CDC_OK;
 }
 
@@ -123,6 +134,7 @@ nats_config_parse(NatsConfig *config, const char *uri, CdcError *err)
 	memset(config, 0, sizeof(*config));
 	config->timeout = DEFAULT_TIMEOUT;
 	config->positions = NATS_DEFAULT_POSITIONS;
+	config->schemas = NATS_DEFAULT_SCHEMAS;
 	config->replicas = 1;
 	status = sink_uri_parse(&config->uri, uri, err);
 	if (status == CDC_OK && config->uri.authority == NULL)

@@ -16,6 +16,7 @@
 
 #define NATS_DEFAULT_TEMPLATE "cdc.{schema}.{table}"
 #define NATS_DEFAULT_POSITIONS "cdc-positions"
+#define NATS_DEFAULT_SCHEMAS "cdc-schemas"
 
 /* Strings point into uri and authority. */
 typedef struct NatsConfig
@@ -25,6 +26,7 @@ typedef struct NatsConfig
 	const char *template; /* of the subjects, see target.h */
 	char stream[256];     /* JetStream's */
 	const char *positions;
+	const char *schemas;     /* the stream of schema records */
 	int replicas;            /* of streams that the sink makes */
 	int64_t timeout;         /* microseconds without an answer after which the connection is dead */
 	const char *credentials; /* files; NULL: none */

@@ -16,10 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../plugin/cdc_protocol.h"
 #include "clock.h"
 #include "nats_flow.h"
 #include "nats_link.h"
 #include "nats_name.h"
+#include "nats_schema.h"
 #include "nats_store.h"
 #include "nats_stream.h"
 #include "target.h"
@@ -39,6 +41,7 @@ typedef struct NatsSink
 	NatsLink link;
 	NatsStream stream;
 	NatsFlow flow;
+	NatsSchemas schemas;
 	Source source;
 	TargetNames *names;
 
@@ -57,6 +60,7 @@ nats_close(Sink *base)
 
 	nats_link_disconnect(&sink->link);
 	nats_flow_stop(&sink->flow);
+	nats_schemas_stop(&sink->schemas);
 	nats_store_stop(&sink->store);
 	nats_link_close(&sink->link);
 	nats_stream_free(&sink->stream);
@@ -141,6 +145,7 @@ nats_open(Sink *base, const Source *source, Source *stored_source, Position *pos
 		status = nats_stream_open(&sink->stream, &sink->link, source, true, err);
 	if (status == CDC_OK)
 		status = nats_flow_start(&sink->flow, &sink->link, source, sink->stream.last_sequence, err);
+	nats_schemas_start(&sink->schemas, &sink->link);
 	if (status == CDC_OK && !sink->stream.found && sink->known &&
 		source_equal(source, &sink->known_source))
 		status = refuse_forgotten(sink, err);
@@ -253,6 +258,14 @@ nats_deliver(Sink *base, const SinkRecord *record, const Position *after, bool *
 	CdcStatus status;
 
 	*taken = false;
+	if (sink->schemas.busy)
+		return CDC_OK;
+	if (record->frame->kind == CDC_FRAME_SCHEMA)
+	{
+		status = nats_schemas_send(&sink->schemas, record->frame, clock_now(), err);
+		*taken = status == CDC_OK;
+		return status;
+	}
 	if (length + headers > sink->stream.max_record)
 	{
 		cdc_error(err, CDC_REFUSED,
@@ -325,7 +338,7 @@ note_progress(NatsSink *sink)
 	Position *durable = &sink->progress.durable;
 	const Position *flow = &sink->flow.durable;
 
-	sink->progress.durable_bytes = sink->flow.durable_bytes;
+	sink->progress.durable_bytes = sink->flow.durable_bytes + sink->schemas.durable_bytes;
 	if (!sink->store.have_stored)
 		return;
 	sink->known = true;
@@ -343,7 +356,8 @@ static CdcStatus
 check_timeout(NatsSink *sink, int64_t now, CdcError *err)
 {
 	bool dead = (sink->flow.count > 0 && now - sink->flow.last_sign >= sink->nats.timeout) ||
-				(sink->store.busy && now - sink->store.busy_since >= sink->nats.timeout);
+				(sink->store.busy && now - sink->store.busy_since >= sink->nats.timeout) ||
+				(sink->schemas.busy && now - sink->schemas.busy_since >= sink->nats.timeout);
 
 	if (!dead)
 		return CDC_OK;
@@ -361,7 +375,7 @@ check_permissions(NatsSink *sink, CdcError *err)
 {
 	const char *ignored;
 
-	if ((sink->flow.count == 0 && !sink->store.busy) ||
+	if ((sink->flow.count == 0 && !sink->store.busy && !sink->schemas.busy) ||
 		natsConnection_GetLastError(sink->link.nc, &ignored) != NATS_NOT_PERMITTED)
 		return CDC_OK;
 	return nats_link_error(&sink->link, NATS_NOT_PERMITTED, "sending", err);
@@ -379,6 +393,8 @@ nats_poll(Sink *base, int64_t now, SinkProgress *progress, CdcError *err)
 		status = nats_flow_receive(&sink->flow, &sink->progress.refused, err);
 	if (status == CDC_OK)
 		status = nats_store_receive(&sink->store, err);
+	if (status == CDC_OK)
+		status = nats_schemas_receive(&sink->schemas, now, err);
 	if (status == CDC_OK)
 		status = check_permissions(sink, err);
 	if (status == CDC_OK)
@@ -402,12 +418,16 @@ nats_wait(Sink *base, int64_t now, SinkWait *wait)
 	if (sink->flow.count > 0 &&
 		(wait->deadline == 0 || sink->flow.last_sign + sink->nats.timeout < wait->deadline))
 		wait->deadline = sink->flow.last_sign + sink->nats.timeout;
+	if (sink->schemas.busy &&
+		(wait->deadline == 0 || sink->schemas.busy_since + sink->nats.timeout < wait->deadline))
+		wait->deadline = sink->schemas.busy_since + sink->nats.timeout;
 }
 
 const SinkOps sink_nats_ops = {
 	.name = "nats",
 	.syntax = "nats://[USER:PASSWORD@]HOST[:PORT][/SUBJECT][?stream=NAME&...]",
 	.summary = "messages of a NATS JetStream stream, each record exactly once",
+	.takes_schemas = true,
 	.create = nats_create,
 	.open = nats_open,
 	.look = nats_look,

@@ -21,6 +21,7 @@ struct PgStore
 	char epoch[24];       /* of that row, as this client has set it; as SQL writes it */
 	char *begin_copy_sql; /* BEGIN and COPY */
 	char *update_sql;     /* of the row: position, table, source, epoch */
+	char *schemas_sql;    /* of a schema record; NULL: its table is not prepared */
 	bool same_database;   /* the sink's is the source's */
 	PGresult *partitions; /* of the records' table then, when it was opened; else NULL */
 };

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../plugin/cdc_protocol.h"
 #include "byteorder.h"
 
 /* A field: its length, then so many bytes; NULL is this length and none. */
@@ -45,30 +44,6 @@ text_of(const char *data)
 }
 
 static Text
-op_text(uint8_t op)
-{
-	switch (op)
-	{
-		case CDC_OP_INSERT:
-			return text_of("insert");
-		case CDC_OP_UPDATE:
-			return text_of("update");
-		case CDC_OP_DELETE:
-			return text_of("delete");
-		case CDC_OP_TRUNCATE:
-			return text_of("truncate");
-		case CDC_OP_MESSAGE:
-			return text_of("message");
-		case CDC_OP_BEGIN:
-			return text_of("begin");
-		case CDC_OP_COMMIT:
-			return text_of("commit");
-		default:
-			return text_of("other");
-	}
-}
-
-static Text
 schema_of(const SinkRecord *record)
 {
 	return text_of(record->frame->relation != NULL ? record->frame->relation->schema : NULL);
@@ -86,7 +61,8 @@ pgrow_size(const PgRowFormat *format, const SinkRecord *record)
 	const Frame *frame = record->frame;
 	size_t size = FIXED_SIZE + format->source_length;
 
-	size += op_text(frame->op).length + schema_of(record).length + table_of(record).length;
+	size += text_of(frame_op_name(frame->op)).length + schema_of(record).length +
+			table_of(record).length;
 	if (record->message->commit_time != 0)
 		size += 8;
 	if (frame->key != NULL)
@@ -155,7 +131,7 @@ put_row(uint8_t *to, const PgRowFormat *format, const SinkRecord *record)
 		to = put_int64(to, (uint64_t) record->message->commit_time);
 	else
 		to = put_null(to);
-	to = put_text(to, op_text(frame->op));
+	to = put_text(to, text_of(frame_op_name(frame->op)));
 	to = put_text(to, schema_of(record));
 	to = put_text(to, table_of(record));
 	to = put_json(to, (Text){frame->key, frame->key_length}, format->key_is_jsonb);

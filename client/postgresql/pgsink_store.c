@@ -124,26 +124,33 @@ pgsink_store_copy(PgStore *store, const char *sql, const uint8_t *from, const ui
 }
 
 static CdcStatus
-commit_batch(PgStore *store, const PgRows *rows, const Position *position, CdcError *err)
+commit_batch(PgStore *store, const PgRows *rows, const PgSchemas *schemas, const Position *position,
+			 CdcError *err)
 {
-	CdcStatus status =
-		pgsink_store_copy(store, store->begin_copy_sql, rows->data, rows->data + rows->used, err);
+	CdcStatus status = rows->used > 0
+						   ? pgsink_store_copy(store, store->begin_copy_sql, rows->data,
+											   rows->data + rows->used, err)
+						   : pgsink_query(&store->session, write_what, "BEGIN", 0, NULL, NULL, err);
 
+	if (status == CDC_OK)
+		status = pgsink_schemas_write(store, schemas, err);
 	if (status == CDC_OK)
 		status = store_position(store, position, err);
 	return status == CDC_OK ? end_transaction(store, write_what, err) : status;
 }
 
 CdcStatus
-pgsink_store_commit(PgStore *store, const PgRows *rows, const Position *position, RecordId *refused,
-					CdcError *err)
+pgsink_store_commit(PgStore *store, const PgRows *rows, const PgSchemas *schemas,
+					const Position *position, RecordId *refused, CdcError *err)
 {
 	CdcStatus status = store->ready ? CDC_OK : make_ready(store, err);
 
-	if (status == CDC_OK && rows->used == 0)
+	if (status == CDC_OK && schemas->used > 0)
+		status = pgsink_schemas_prepare(store, err);
+	if (status == CDC_OK && rows->used == 0 && schemas->used == 0)
 		status = store_position(store, position, err);
 	else if (status == CDC_OK)
-		status = commit_batch(store, rows, position, err);
+		status = commit_batch(store, rows, schemas, position, err);
 	/* Only a batch's rows can be refused. */
 	if (status == CDC_REFUSED)
 		status = rows->used > 0 && store->ready ? pgsink_find_refused(store, rows, refused, err)
@@ -157,6 +164,15 @@ pgsink_store_format(const PgStore *store)
 	return &store->format;
 }
 
+static bool
+is_schemas(const PgTables *tables, const char *table)
+{
+	size_t length = strlen(tables->name);
+
+	return strncmp(table, tables->name, length) == 0 &&
+		   strcmp(table + length, PGSINK_SCHEMAS_SUFFIX) == 0;
+}
+
 bool
 pgsink_store_is_own(const PgStore *store, const char *schema, const char *table)
 {
@@ -165,7 +181,8 @@ pgsink_store_is_own(const PgStore *store, const char *schema, const char *table)
 	if (!store->same_database)
 		return false;
 	if (strcmp(schema, tables->schema) == 0 &&
-		(strcmp(table, tables->name) == 0 || strcmp(table, PGSINK_POSITIONS) == 0))
+		(strcmp(table, tables->name) == 0 || strcmp(table, PGSINK_POSITIONS) == 0 ||
+		 is_schemas(tables, table)))
 		return true;
 	for (int i = 0; i < PQntuples(store->partitions); i++)
 		if (strcmp(PQgetvalue(store->partitions, i, 0), schema) == 0 &&
@@ -184,5 +201,6 @@ pgsink_store_close(PgStore *store)
 	pgsink_tables_free(&store->tables);
 	free(store->begin_copy_sql);
 	free(store->update_sql);
+	free(store->schemas_sql);
 	free(store);
 }

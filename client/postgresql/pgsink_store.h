@@ -15,6 +15,7 @@
 
 #include "error.h"
 #include "pgsink_row.h"
+#include "pgsink_schema.h"
 #include "position.h"
 
 typedef struct PgStore PgStore;
@@ -42,12 +43,14 @@ extern const PgRowFormat *pgsink_store_format(const PgStore *store);
 extern bool pgsink_store_is_own(const PgStore *store, const char *schema, const char *table);
 
 /*
- * Stores the rows (there may be none) and the position, and returns when that is durable.
+ * Stores the rows and schema records (there may be none) and the position, and returns when that is
+ * durable.
  * CDC_REFUSED: *refused is the record that the server does not take; nothing was stored.  After any
  * failure the store is to be closed.
  */
-extern CdcStatus pgsink_store_commit(PgStore *store, const PgRows *rows, const Position *position,
-									 RecordId *refused, CdcError *err) CDC_MUST_CHECK;
+extern CdcStatus pgsink_store_commit(PgStore *store, const PgRows *rows, const PgSchemas *schemas,
+									 const Position *position, RecordId *refused,
+									 CdcError *err) CDC_MUST_CHECK;
 
 /* Takes NULL. */
 extern void pgsink_store_close(PgStore *store);

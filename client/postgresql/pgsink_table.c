@@ -1,6 +1,6 @@
 /*
  * pgsink_table.c
- *		The sink's two tables.
+ *		The sink's tables.
  */
 #include "pgsink_table.h"
 
@@ -42,6 +42,12 @@ static const Column positions_columns[] = {
 	{NULL, NULL, false},
 };
 
+static const Column schemas_columns[] = {
+	{"source", "|text|character varying|", false}, {"schema", "|text|character varying|", false},
+	{"table", "|text|character varying|", false},  {"version", "|text|character varying|", false},
+	{"record", "|jsonb|json|text|", false},        {NULL, NULL, false},
+};
+
 /* COLLATE "C": the key is compared for each row, and its order means nothing to anyone. */
 #define RECORDS_DDL                                                                                \
 	"CREATE TABLE %s (source text COLLATE \"C\", incarnation integer, commit_lsn pg_lsn, "         \
@@ -52,6 +58,12 @@ static const Column positions_columns[] = {
 #define POSITIONS_DDL                                                                              \
 	"CREATE TABLE %s (source text COLLATE \"C\" PRIMARY KEY, records text NOT NULL, "              \
 	"epoch bigint NOT NULL, position jsonb, stored timestamptz NOT NULL)"
+
+#define SCHEMAS_DDL                                                                                \
+	"CREATE TABLE %s (source text COLLATE \"C\", schema text COLLATE \"C\", "                      \
+	"\"table\" text COLLATE \"C\", version text COLLATE \"C\", record jsonb NOT NULL, "            \
+	"since timestamptz NOT NULL DEFAULT pg_catalog.now(), "                                        \
+	"PRIMARY KEY (source, schema, \"table\", version))"
 
 /* $1: the name.  In the session's own search_path. */
 static const char find_sql[] =
@@ -69,6 +81,15 @@ static const char find_sql[] =
 	"  pg_catalog.to_regclass(records) IS NOT NULL, pg_catalog.to_regclass(positions) IS NOT NULL,"
 	"  n.oid IS NOT NULL, coalesce(pg_catalog.has_schema_privilege(n.oid, 'CREATE'), false), name"
 	" FROM full_names LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = schema";
+
+/* $1, $2: schema and name of the records' table.  A name of more than 63 bytes would be cut. */
+static const char find_schemas_sql[] =
+	"WITH given AS (SELECT pg_catalog.quote_ident($1) || '.' ||"
+	"  pg_catalog.quote_ident($2 || '" PGSINK_SCHEMAS_SUFFIX "') AS schemas)"
+	" SELECT schemas, pg_catalog.octet_length($2 || '" PGSINK_SCHEMAS_SUFFIX "') <= 63,"
+	"  pg_catalog.to_regclass(schemas) IS NOT NULL,"
+	"  coalesce(pg_catalog.has_schema_privilege((SELECT n.oid FROM pg_catalog.pg_namespace n "
+	"   WHERE n.nspname = $1), 'CREATE'), false) FROM given";
 
 /* $1: the table.  What cannot keep its rows over a crash: itself, or some of its partitions. */
 static const char storage_sql[] =
@@ -95,6 +116,7 @@ static const char partitions_sql[] =
 	"c.relnamespace";
 
 static const char *const check_what = "looking at the sink's tables";
+static const char *const make_what = "making the sink's tables";
 
 static bool
 is_true(const PGresult *result, int row, int column)
@@ -326,25 +348,86 @@ make_table(PgSession *session, const char *table, const char *ddl, CdcError *err
 		return cdc_error(err, CDC_RETRY, "out of memory");
 	at = strstr(ddl, "%s");
 	sprintf(sql, "%.*s%s%s", (int) (at - ddl), ddl, table, at + 2);
-	status = pgsink_query(session, "making the sink's tables", sql, 0, NULL, NULL, err);
+	status = pgsink_query(session, make_what, sql, 0, NULL, NULL, err);
 	free(sql);
 	return status;
+}
+
+/* Streams that make the same tables do so one after the other; until the transaction's end. */
+static CdcStatus
+lock_making(PgSession *session, CdcError *err)
+{
+	return pgsink_query(
+		session, make_what,
+		"SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('cdc_client tables', "
+		"0))",
+		0, NULL, NULL, err);
 }
 
 CdcStatus
 pgsink_tables_make(PgTables *tables, PgSession *session, CdcError *err)
 {
-	CdcStatus status = pgsink_query(
-		session, "making the sink's tables",
-		"SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('cdc_client tables', "
-		"0))",
-		0, NULL, NULL, err);
+	CdcStatus status = lock_making(session, err);
 
 	if (status == CDC_OK && !tables->records_exist)
 		status = make_table(session, tables->records, RECORDS_DDL, err);
 	if (status == CDC_OK && !tables->positions_exist)
 		status = make_table(session, tables->positions, POSITIONS_DDL, err);
 	return status;
+}
+
+static CdcStatus
+take_schemas(PgTables *tables, const PGresult *result, CdcError *err)
+{
+	tables->schemas = strdup(PQgetvalue(result, 0, 0));
+	if (tables->schemas == NULL)
+		return cdc_error(err, CDC_RETRY, "out of memory");
+	tables->schemas_exist = is_true(result, 0, 2);
+	if (!is_true(result, 0, 1))
+	{
+		cdc_error(err, CDC_USAGE,
+				  "sink: table %s is for schema records, and its name is longer than a name of "
+				  "PostgreSQL can be (63 bytes)",
+				  tables->schemas);
+		cdc_error_hint(err, "Take a --sink-table with a shorter name; or stream without schema "
+							"records: --option=schemas=off.");
+		return CDC_USAGE;
+	}
+	if (tables->schemas_exist || is_true(result, 0, 3))
+		return CDC_OK;
+	cdc_error(err, CDC_USAGE, "table %s does not exist, and the sink's role may not make it",
+			  tables->schemas);
+	cdc_error_hint(err, "GRANT CREATE on schema \"%s\" to the role, or make it: " SCHEMAS_DDL ";",
+				   tables->schema, tables->schemas);
+	return CDC_USAGE;
+}
+
+CdcStatus
+pgsink_tables_find_schemas(PgTables *tables, PgSession *session, CdcError *err)
+{
+	const char *params[] = {tables->schema, tables->name};
+	PGresult *result = NULL;
+	CdcStatus status = pgsink_query(session, check_what, find_schemas_sql, 2, params, &result, err);
+
+	if (status == CDC_OK)
+		status = take_schemas(tables, result, err);
+	PQclear(result);
+	if (status == CDC_OK && tables->schemas_exist)
+		status = check_table(tables, session, tables->schemas, schemas_columns, err);
+	return status;
+}
+
+CdcStatus
+pgsink_tables_make_schemas(PgTables *tables, PgSession *session, CdcError *err)
+{
+	CdcStatus status = pgsink_query(session, make_what, "BEGIN", 0, NULL, NULL, err);
+
+	if (status == CDC_OK)
+		status = lock_making(session, err);
+	if (status == CDC_OK)
+		status = make_table(session, tables->schemas, SCHEMAS_DDL, err);
+	return status == CDC_OK ? pgsink_query(session, make_what, "COMMIT", 0, NULL, NULL, err)
+							: status;
 }
 
 CdcStatus
@@ -363,5 +446,6 @@ pgsink_tables_free(PgTables *tables)
 	free(tables->name);
 	free(tables->records);
 	free(tables->positions);
+	free(tables->schemas);
 	memset(tables, 0, sizeof(*tables));
 }

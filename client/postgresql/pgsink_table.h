@@ -1,10 +1,10 @@
 /*
  * pgsink_table.h
- *		The sink's two tables: where they are, whether they are as they must be, and making them.
+ *		The sink's tables: where they are, whether they are as they must be, and making them.
  *
  * The records' table may be the user's own: more columns, indexes, constraints, triggers, partitions.
  * What the sink writes must find its columns, of the right types, in storage that survives a crash
- * together with the position.  Both tables are in one schema.
+ * together with the position.  All tables are in one schema.
  */
 #ifndef CDC_PGSINK_TABLE_H
 #define CDC_PGSINK_TABLE_H
@@ -29,6 +29,8 @@ typedef struct PgTables
 	bool positions_exist;
 	bool key_is_jsonb; /* of an existing table; true where it is to be made */
 	bool record_is_jsonb;
+	char *schemas; /* schema.NAME_schemas; NULL: not looked for */
+	bool schemas_exist;
 } PgTables;
 
 /*
@@ -42,6 +44,16 @@ extern CdcStatus pgsink_tables_find(PgTables *tables, PgSession *session, const 
 /* Makes those that do not exist; in a transaction of the caller's. */
 extern CdcStatus pgsink_tables_make(PgTables *tables, PgSession *session,
 									CdcError *err) CDC_MUST_CHECK;
+
+/*
+ * The table of schema records: finds it, and checks it if it exists; makes it, in a transaction of its
+ * own.  Only a stream that has schema records needs it.
+ */
+#define PGSINK_SCHEMAS_SUFFIX "_schemas"
+extern CdcStatus pgsink_tables_find_schemas(PgTables *tables, PgSession *session,
+											CdcError *err) CDC_MUST_CHECK;
+extern CdcStatus pgsink_tables_make_schemas(PgTables *tables, PgSession *session,
+											CdcError *err) CDC_MUST_CHECK;
 
 extern void pgsink_tables_free(PgTables *tables);
 

@@ -16,6 +16,7 @@
 
 #include <libpq-fe.h>
 
+#include "../../plugin/cdc_protocol.h"
 #include "pgsink_row.h"
 #include "pgsink_store.h"
 #include "worker.h"
@@ -30,6 +31,7 @@
 typedef struct Job
 {
 	PgRows rows;
+	PgSchemas schemas;
 	Position position;
 	uint64_t bytes; /* of payload, since open() */
 	RecordId refused;
@@ -52,6 +54,7 @@ typedef struct PostgresqlSink
 	PgStore *store;           /* the worker's while it has a job */
 	PgRowFormat format;
 	PgRows rows;             /* taken, and not given to the worker yet */
+	PgSchemas schemas;       /* the same */
 	uint64_t checked_serial; /* a relation that is none of the sink's own tables; 0: none yet */
 	Position taken;
 	uint64_t taken_bytes;
@@ -149,6 +152,8 @@ postgresql_close(Sink *base)
 	pgsink_store_close(sink->store);
 	pgrows_free(&sink->rows);
 	pgrows_free(&sink->job.rows);
+	pgschemas_free(&sink->schemas);
+	pgschemas_free(&sink->job.schemas);
 	sink->worker = NULL;
 	sink->store = NULL;
 }
@@ -284,23 +289,27 @@ postgresql_deliver(Sink *base, const SinkRecord *record, const Position *after, 
 				   CdcError *err)
 {
 	PostgresqlSink *sink = (PostgresqlSink *) base;
-	size_t size = pgrow_size(&sink->format, record);
-	CdcStatus status = check_relation(sink, record->frame->relation, err);
+	const Frame *frame = record->frame;
+	bool is_schema = frame->kind == CDC_FRAME_SCHEMA;
+	size_t size = is_schema ? pgschemas_size(frame) : pgrow_size(&sink->format, record);
+	size_t used = sink->rows.used + sink->schemas.used;
+	CdcStatus status = check_relation(sink, frame->relation, err);
 
 	*taken = false;
-	if (status == CDC_OK)
-		status = check_storable(sink, record->frame, err);
+	if (status == CDC_OK && !is_schema)
+		status = check_storable(sink, frame, err);
 	if (status != CDC_OK)
 		return status;
-	if (sink->rows.used > 0 && sink->rows.used + size > sink->batch_size)
+	if (used > 0 && used + size > sink->batch_size)
 	{
 		sink->full = true;
 		return CDC_OK;
 	}
-	status = pgrows_append(&sink->rows, &sink->format, record, size, err);
+	status = is_schema ? pgschemas_append(&sink->schemas, frame, err)
+					   : pgrows_append(&sink->rows, &sink->format, record, size, err);
 	if (status != CDC_OK)
 		return status;
-	sink->taken_bytes += record->frame->payload_length;
+	sink->taken_bytes += frame->payload_length;
 	sink->taken = *after;
 	sink->dirty = true;
 	*taken = true;
@@ -350,7 +359,8 @@ run_batch(void *arg, CdcError *err)
 	PostgresqlSink *sink = arg;
 	Job *job = &sink->job;
 
-	return pgsink_store_commit(sink->store, &job->rows, &job->position, &job->refused, err);
+	return pgsink_store_commit(sink->store, &job->rows, &job->schemas, &job->position,
+							   &job->refused, err);
 }
 
 static void
@@ -360,6 +370,8 @@ start_batch(PostgresqlSink *sink)
 
 	sink->job.rows = sink->rows;
 	sink->rows = empty;
+	sink->job.schemas = sink->schemas;
+	memset(&sink->schemas, 0, sizeof(sink->schemas));
 	sink->job.position = sink->taken;
 	sink->job.bytes = sink->taken_bytes;
 	sink->busy = true;
@@ -377,6 +389,7 @@ collect_batch(PostgresqlSink *sink, SinkProgress *progress, CdcError *err)
 		return CDC_OK;
 	sink->busy = false;
 	pgrows_empty(&sink->job.rows, 2 * sink->batch_size);
+	pgschemas_free(&sink->job.schemas);
 	if (status == CDC_OK)
 	{
 		sink->progress.durable = sink->job.position;
@@ -422,6 +435,7 @@ const SinkOps sink_postgresql_ops = {
 	.alias = "postgres",
 	.syntax = "postgresql://[USER@]HOST[:PORT]/DATABASE[?PARAMETER=VALUE&...]",
 	.summary = "a table of records, each exactly once",
+	.takes_schemas = true,
 	.create = postgresql_create,
 	.open = postgresql_open,
 	.look = postgresql_look,

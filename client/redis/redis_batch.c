@@ -14,6 +14,8 @@
 
 #include <json-c/json.h>
 
+#include "../../plugin/cdc_protocol.h"
+
 /* A buffer that a large record made larger is given back. */
 #define KEEP_SIZE (1024 * 1024)
 
@@ -111,15 +113,20 @@ append_array(RedisBuffer *buffer, size_t count)
 }
 
 static bool
-append_string(RedisBuffer *buffer, const char *text)
+append_bytes(RedisBuffer *buffer, const char *bytes, size_t length)
 {
-	size_t length = strlen(text);
 	char *to = reserve(buffer, string_size(length));
 
 	if (to == NULL)
 		return false;
-	buffer->length = (size_t) (put_string(to, text, length) - buffer->data);
+	buffer->length = (size_t) (put_string(to, bytes, length) - buffer->data);
 	return true;
+}
+
+static bool
+append_string(RedisBuffer *buffer, const char *text)
+{
+	return append_bytes(buffer, text, strlen(text));
 }
 
 /* A command of count arguments, all of them in args. */
@@ -186,6 +193,30 @@ redis_batch_add(RedisBatch *batch, const char *prefix, size_t prefix_length,
 	return true;
 }
 
+/* The field is "SCHEMA.TABLE:VERSION", so that all versions of a table can be found. */
+bool
+redis_batch_add_schema(RedisBatch *batch, const Frame *frame)
+{
+	size_t before = batch->schemas.length;
+	char *field;
+	bool good;
+
+	if (asprintf(&field, "%s.%s:%.*s", frame->relation->schema, frame->relation->table,
+				 CDC_SCHEMA_VERSION_DIGITS, frame_schema_version(frame)) < 0)
+		return false;
+	good = append_string(&batch->schemas, field) &&
+		   append_bytes(&batch->schemas, frame->payload, frame->payload_length);
+	free(field);
+	if (!good)
+	{
+		batch->schemas.length = before;
+		return false;
+	}
+	batch->num_schemas++;
+	batch->bytes += frame->payload_length;
+	return true;
+}
+
 bool
 redis_batch_add_stream(RedisBatch *batch, const char *stream, bool claim, const RedisEntryId *entry)
 {
@@ -229,20 +260,40 @@ append_keys(RedisBatch *batch, const char *position_key)
 }
 
 static bool
-seal_head(RedisBatch *batch, const char *position_key, const char *sha)
+put_schemas(RedisBatch *batch, const char *schemas_key)
+{
+	char *to;
+
+	if (batch->num_schemas == 0)
+		return true;
+	if (!append_array(&batch->head, 2 + 2 * (size_t) batch->num_schemas) ||
+		!append_string(&batch->head, "HSET") || !append_string(&batch->head, schemas_key))
+		return false;
+	to = reserve(&batch->head, batch->schemas.length);
+	if (to == NULL)
+		return false;
+	memcpy(to, batch->schemas.data, batch->schemas.length);
+	batch->head.length += batch->schemas.length;
+	return true;
+}
+
+static bool
+seal_head(RedisBatch *batch, const char *position_key, const char *schemas_key, const char *sha)
 {
 	size_t num_keys = 1 + 2 * (size_t) batch->num_streams;
 	char count[24];
 	bool good;
 
 	*redis_put_number(count, num_keys) = '\0';
-	good = append_array(&batch->head, 1 + num_keys) && append_string(&batch->head, "WATCH") &&
-		   append_keys(batch, position_key);
+	good = put_schemas(batch, schemas_key);
+	good = good && append_array(&batch->head, 1 + num_keys) &&
+		   append_string(&batch->head, "WATCH") && append_keys(batch, position_key);
 	good = good && append_array(&batch->head, 3 + num_keys) &&
 		   append_string(&batch->head, "EVALSHA") && append_string(&batch->head, sha) &&
 		   append_string(&batch->head, count) && append_keys(batch, position_key);
 	good = good && append_command(&batch->head, 1, (const char *[]){"MULTI"});
-	batch->expected = 3;
+	batch->guard_answer = batch->num_schemas > 0 ? 2 : 1;
+	batch->expected = batch->guard_answer + 2;
 	for (int i = 0; i < batch->num_streams && good; i++)
 		if (batch->streams[i].claim)
 		{
@@ -255,9 +306,10 @@ seal_head(RedisBatch *batch, const char *position_key, const char *sha)
 }
 
 bool
-redis_batch_seal(RedisBatch *batch, const char *position_key, const char *sha, const char *position)
+redis_batch_seal(RedisBatch *batch, const char *position_key, const char *schemas_key,
+				 const char *sha, const char *position)
 {
-	if (!seal_head(batch, position_key, sha) ||
+	if (!seal_head(batch, position_key, schemas_key, sha) ||
 		!append_command(&batch->body, 4,
 						(const char *[]){"HSET", position_key, "position", position}))
 		return false;
@@ -395,6 +447,7 @@ redis_batch_reset(RedisBatch *batch)
 	free(batch->queue_error);
 	reset_buffer(&batch->head);
 	reset_buffer(&batch->body);
+	free(batch->schemas.data); /* they are rare */
 	emptied.head = batch->head;
 	emptied.body = batch->body;
 	*batch = emptied;
@@ -407,6 +460,7 @@ redis_batch_free(RedisBatch *batch)
 	free(batch->queue_error);
 	free(batch->head.data);
 	free(batch->body.data);
+	free(batch->schemas.data);
 	free(batch->streams);
 	memset(batch, 0, sizeof(*batch));
 }

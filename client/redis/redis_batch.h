@@ -4,6 +4,7 @@
  *
  * On the wire a batch is
  *
+ *		HSET schemas version record [version record]..., where there are schema records
  *		WATCH position owner stream [owner stream]...
  *		EVALSHA guard: who holds the position, whose the streams are, where they end
  *		MULTI, SET owner (of streams that are new in this session), XADD..., HSET position
@@ -13,6 +14,9 @@
  * So whatever could make one fail is looked at by the guard, and WATCH makes EXEC do nothing where
  * any of it changes between the two.  The rest (no memory, a full disk, a replica) the server says
  * when the command is queued, and then refuses EXEC.
+ *
+ * Schema records are facts: one that is there without its transaction does no harm, so they stand before
+ * it, where a failure leaves nothing half done.
  */
 #ifndef CDC_REDIS_BATCH_H
 #define CDC_REDIS_BATCH_H
@@ -24,6 +28,7 @@
 #include <hiredis/hiredis.h>
 
 #include "error.h"
+#include "frame.h"
 #include "position.h"
 #include "redis_keys.h"
 
@@ -45,8 +50,10 @@ typedef struct RedisBatchStream
 
 typedef struct RedisBatch
 {
-	RedisBuffer head; /* up to MULTI and SET */
-	RedisBuffer body; /* XADD and HSET */
+	RedisBuffer head;    /* up to MULTI and SET */
+	RedisBuffer body;    /* XADD and HSET */
+	RedisBuffer schemas; /* fields and values */
+	int num_schemas;
 	RedisBatchStream *streams;
 	int num_streams;
 	int max_streams;
@@ -59,17 +66,13 @@ typedef struct RedisBatch
 	/* on the wire */
 	size_t fed; /* bytes of head and body that were handed to hiredis */
 	int answers;
-	int expected; /* up to EXEC's, exclusive */
+	int guard_answer; /* the number of the guard's, from 0 */
+	int expected;     /* up to EXEC's, exclusive */
 	bool exec_sent;
 	char *queue_error; /* the first error of a command that was to be queued; NULL: none */
 } RedisBatch;
 
-/*
- * What the guard script is, and how many of a batch's answers come before those in the
- * transaction.
- */
 extern const char redis_guard_script[];
-#define REDIS_GUARD_ANSWER 1
 
 /*
  * What a stream's XADD begins with, up to the entry's id: made once for each stream.  malloc'd,
@@ -85,12 +88,15 @@ extern bool redis_batch_add(RedisBatch *batch, const char *prefix, size_t prefix
 extern bool redis_batch_add_stream(RedisBatch *batch, const char *stream, bool claim,
 								   const RedisEntryId *entry);
 
+/* Adds a schema record.  false: out of memory. */
+extern bool redis_batch_add_schema(RedisBatch *batch, const Frame *frame);
+
 /*
  * Finishes the batch for the wire.  sha: of the guard script; position: the text that is stored.
- * false: out of memory.
+ * schemas_key may be NULL where there are no schema records.  false: out of memory.
  */
-extern bool redis_batch_seal(RedisBatch *batch, const char *position_key, const char *sha,
-							 const char *position);
+extern bool redis_batch_seal(RedisBatch *batch, const char *position_key, const char *schemas_key,
+							 const char *sha, const char *position);
 
 /*
  * Judges the guard's answer: CDC_OK where EXEC may be sent.  CDC_RETRY: another client has fenced

@@ -15,6 +15,7 @@
 
 static const char source_placeholder[] = "{source}";
 static const char position_suffix[] = ":cdc-position";
+static const char schemas_suffix[] = ":cdc-schemas";
 static const char owner_suffix[] = ":cdc-owner";
 
 /*
@@ -48,8 +49,9 @@ concatenate(const char *prefix, const char *text, const char *middle, const char
 	return key;
 }
 
-char *
-redis_position_key(const char *template, const char *source)
+/* The template with {source} filled in, and suffix behind it. */
+static char *
+make_key(const char *template, const char *source, const char *suffix)
 {
 	size_t sources = 0;
 	bool one_stream = true;
@@ -79,11 +81,23 @@ redis_position_key(const char *template, const char *source)
 	}
 	*to = '\0';
 	if (one_stream && !has_hash_tag(name))
-		key = concatenate("{", name, "}", position_suffix);
+		key = concatenate("{", name, "}", suffix);
 	else
-		key = concatenate("", name, "", position_suffix);
+		key = concatenate("", name, "", suffix);
 	free(name);
 	return key;
+}
+
+char *
+redis_position_key(const char *template, const char *source)
+{
+	return make_key(template, source, position_suffix);
+}
+
+char *
+redis_schemas_key(const char *template, const char *source)
+{
+	return make_key(template, source, schemas_suffix);
 }
 
 char *

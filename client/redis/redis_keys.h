@@ -21,6 +21,9 @@
  */
 extern char *redis_position_key(const char *template, const char *source);
 
+/* The key of the hash that holds schema records: the same, with ":cdc-schemas" behind it. */
+extern char *redis_schemas_key(const char *template, const char *source);
+
 /*
  * The key that says whose a stream is, in the stream's own slot.  malloc'd; NULL: out of memory.
  */

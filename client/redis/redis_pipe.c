@@ -4,6 +4,7 @@
  */
 #include "redis_pipe.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,10 +20,12 @@
 #define BATCH_RECORDS 2000
 
 void
-redis_pipe_start(RedisPipe *pipe, const Source *source, const char *position_key)
+redis_pipe_start(RedisPipe *pipe, const Source *source, const char *position_key,
+				 const char *schemas_key)
 {
 	pipe->source = source;
 	pipe->position_key = position_key;
+	pipe->schemas_key = schemas_key;
 	pipe->building = &pipe->batches[0];
 	pipe->building_number = 1;
 	pipe->num_sent = 0;
@@ -42,7 +45,8 @@ redis_pipe_close(RedisPipe *pipe)
 static bool
 is_full(const RedisBatch *batch)
 {
-	return batch->body.length >= BATCH_BYTES || batch->num_records >= BATCH_RECORDS;
+	return batch->body.length + batch->schemas.length >= BATCH_BYTES ||
+		   batch->num_records >= BATCH_RECORDS;
 }
 
 bool
@@ -74,7 +78,7 @@ start_batch(RedisPipe *pipe, CdcError *err)
 	RedisBatch *batch = pipe->building;
 	struct json_object *object = position_to_json(pipe->source, &batch->after);
 	bool good =
-		redis_batch_seal(batch, pipe->position_key, pipe->server.guard_sha,
+		redis_batch_seal(batch, pipe->position_key, pipe->schemas_key, pipe->server.guard_sha,
 						 json_object_to_json_string_ext(
 							 object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 
@@ -118,7 +122,7 @@ redis_pipe_send(RedisPipe *pipe, bool start, CdcError *err)
 			status = feed_batch(pipe, last, err);
 		else if (last != NULL && !last->exec_sent)
 		{
-			if (last->answers <= REDIS_GUARD_ANSWER)
+			if (last->answers <= last->guard_answer)
 				break;
 			last->exec_sent = true;
 			status = redis_wire_feed(&pipe->wire, exec, sizeof(exec) - 1, err);
@@ -173,6 +177,18 @@ finish_batch(RedisPipe *pipe, RedisBatch *batch, const redisReply *reply, CdcErr
 	return CDC_OK;
 }
 
+/* They are no records, so none of them is refused. */
+static CdcStatus
+schemas_error(const RedisPipe *pipe, const redisReply *reply, CdcError *err)
+{
+	char what[300];
+	CdcStatus status;
+
+	snprintf(what, sizeof(what), "schema records to key \"%.200s\"", pipe->schemas_key);
+	status = redis_wire_error(&pipe->wire, reply->str, what, err);
+	return status == CDC_REFUSED ? CDC_STOP : status;
+}
+
 /* One answer to the oldest batch on the wire. */
 static CdcStatus
 take_answer(RedisPipe *pipe, const redisReply *reply, CdcError *err)
@@ -183,19 +199,21 @@ take_answer(RedisPipe *pipe, const redisReply *reply, CdcError *err)
 
 	if (number == batch->expected)
 		return finish_batch(pipe, batch, reply, err);
+	if (reply->type == REDIS_REPLY_ERROR && number == 0 && batch->num_schemas > 0)
+		return schemas_error(pipe, reply, err);
 	if (reply->type == REDIS_REPLY_ERROR)
 	{
-		if (strncmp(reply->str, "ERR Protocol error", 18) == 0 || number <= REDIS_GUARD_ANSWER + 1)
+		if (strncmp(reply->str, "ERR Protocol error", 18) == 0 || number <= batch->guard_answer + 1)
 			status = redis_wire_error(
 				&pipe->wire, reply->str,
-				number == REDIS_GUARD_ANSWER ? "the guard" : "the transaction", err);
+				number == batch->guard_answer ? "the guard" : "the transaction", err);
 		else if (batch->queue_error == NULL)
 			batch->queue_error = strdup(reply->str); /* EXEC's own error says it less well */
 		if (status == CDC_REFUSED)
 			pipe->progress.refused = batch->last;
 		return status;
 	}
-	if (number == REDIS_GUARD_ANSWER)
+	if (number == batch->guard_answer)
 		status = redis_batch_judge(batch, reply, pipe->position_key, pipe->server.epoch,
 								   pipe->wire.name, err);
 	return status;

@@ -25,6 +25,7 @@ typedef struct RedisPipe
 	RedisServer server;
 	const Source *source;     /* borrowed */
 	const char *position_key; /* borrowed */
+	const char *schemas_key;  /* borrowed */
 	RedisBatch batches[REDIS_MAX_SENT + 1];
 	RedisBatch *building;
 	uint64_t building_number; /* of the batch that is being built: 1, 2, ... */
@@ -36,7 +37,8 @@ typedef struct RedisPipe
 } RedisPipe;
 
 /* Begins anew: nothing is sent, the first batch is being built.  The wire is left alone. */
-extern void redis_pipe_start(RedisPipe *pipe, const Source *source, const char *position_key);
+extern void redis_pipe_start(RedisPipe *pipe, const Source *source, const char *position_key,
+							 const char *schemas_key);
 
 /* Closes the wire too.  Safe at any time. */
 extern void redis_pipe_close(RedisPipe *pipe);

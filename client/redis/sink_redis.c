@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../plugin/cdc_protocol.h"
 #include "clock.h"
 #include "redis_pipe.h"
 #include "target.h"
@@ -46,6 +47,7 @@ typedef struct RedisSink
 	Source source;
 	TargetNames *names;
 	char *position_key;
+	char *schemas_key;
 	bool flush_wanted;
 	int64_t dirty_since; /* poll() that first saw a position to be stored; 0: not yet */
 } RedisSink;
@@ -69,8 +71,9 @@ redis_close(Sink *base)
 	redis_pipe_close(&sink->pipe);
 	target_names_free(sink->names);
 	free(sink->position_key);
+	free(sink->schemas_key);
 	sink->names = NULL;
-	sink->position_key = NULL;
+	sink->position_key = sink->schemas_key = NULL;
 }
 
 static void
@@ -166,9 +169,10 @@ redis_open(Sink *base, const Source *source, Source *stored_source, Position *po
 	sink->flush_wanted = false;
 	sink->dirty_since = 0;
 	sink->position_key = redis_position_key(sink->redis.template, source->name);
-	if (sink->position_key == NULL)
+	sink->schemas_key = redis_schemas_key(sink->redis.template, source->name);
+	if (sink->position_key == NULL || sink->schemas_key == NULL)
 		return cdc_error(err, CDC_RETRY, "out of memory");
-	redis_pipe_start(&sink->pipe, &sink->source, sink->position_key);
+	redis_pipe_start(&sink->pipe, &sink->source, sink->position_key, sink->schemas_key);
 	status = target_names_create(&sink->names, sink->redis.template,
 								 "the stream's name in the sink's URI", source->name, &target_rules,
 								 err);
@@ -254,6 +258,19 @@ add_record(RedisSink *sink, const SinkRecord *record, const Position *after, Cdc
 	return CDC_OK;
 }
 
+/* It has no id, and so no place in a stream: it goes into a hash. */
+static CdcStatus
+add_schema(RedisSink *sink, const Frame *frame, const Position *after, CdcError *err)
+{
+	RedisBatch *batch = sink->pipe.building;
+
+	if (!redis_batch_add_schema(batch, frame))
+		return cdc_error(err, CDC_RETRY, "out of memory");
+	batch->after = *after;
+	batch->dirty = true;
+	return CDC_OK;
+}
+
 /* Sends; a batch that started has all that was to be flushed. */
 static CdcStatus
 send_batches(RedisSink *sink, bool start, CdcError *err)
@@ -275,16 +292,17 @@ redis_deliver(Sink *base, const SinkRecord *record, const Position *after, bool 
 {
 	RedisSink *sink = (RedisSink *) base;
 	uint32_t length = record->frame->payload_length;
+	bool is_schema = record->frame->kind == CDC_FRAME_SCHEMA;
 	CdcStatus status;
 
 	*taken = false;
 	if (length > sink->pipe.server.max_record)
 	{
-		cdc_error(err, CDC_REFUSED,
-				  "the record has %" PRIu32 " bytes, and %s takes %" PRIu64 " at most", length,
-				  sink->pipe.wire.name, sink->pipe.server.max_record);
+		status = is_schema ? CDC_STOP : CDC_REFUSED; /* what is no record cannot be diverted */
+		cdc_error(err, status, "the record has %" PRIu32 " bytes, and %s takes %" PRIu64 " at most",
+				  length, sink->pipe.wire.name, sink->pipe.server.max_record);
 		cdc_error_hint(err, "Raise the server's proto-max-bulk-len and client-query-buffer-limit.");
-		return CDC_REFUSED;
+		return status;
 	}
 	if (redis_pipe_is_full(&sink->pipe) ||
 		(length >= LARGE_RECORD && sink->pipe.building->num_records > 0))
@@ -295,7 +313,8 @@ redis_deliver(Sink *base, const SinkRecord *record, const Position *after, bool 
 		if (sink->pipe.building->num_records > 0)
 			return CDC_OK;
 	}
-	status = add_record(sink, record, after, err);
+	status = is_schema ? add_schema(sink, record->frame, after, err)
+					   : add_record(sink, record, after, err);
 	*taken = status == CDC_OK;
 	return status;
 }
@@ -398,6 +417,7 @@ const SinkOps sink_redis_ops = {
 	.alias = "rediss",
 	.syntax = "redis[s]://[USER:PASSWORD@]HOST[:PORT][/STREAM][?maxlen=N&...]",
 	.summary = "entries of Redis streams, each record exactly once",
+	.takes_schemas = true,
 	.create = redis_create,
 	.open = redis_open,
 	.look = redis_look,

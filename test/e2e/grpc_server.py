@@ -2,14 +2,14 @@
 """A gRPC server for the tests: implements cdc.v1.CdcSink as its .proto says, in SQLite, exactly once.
 
 usage: grpc_server.py serve FOLDER PORT [CERT KEY [CLIENTS-CA]]
-       grpc_server.py dump FOLDER COLUMN,...
+       grpc_server.py dump FOLDER COLUMN,... [schemas]
 
 cdc_sink_pb2 (protoc --python_out) has to be in FOLDER.  PORT 0 is any free one; FOLDER/port says which.
 FOLDER/behaviour, a JSON object that is read before each message, makes it misbehave:
 
     window          {"bytes": N, "records": N, "paused": true}, said with each answer
     refuse          a regular expression: a record that matches is refused
-    refuse_by       the status that a batch with such a record ends the stream with, instead
+    refuse_by       the status that a batch with such a record, or schema, ends the stream with, instead
     go_on           it stores another batch behind a refused record, which it must not
     delay           seconds for each batch
     skip_acks       only every so many batches is acknowledged
@@ -39,6 +39,8 @@ CREATE TABLE IF NOT EXISTS sources (source text PRIMARY KEY, epoch integer NOT N
 CREATE TABLE IF NOT EXISTS records (number integer PRIMARY KEY, source text, incarnation integer, commit_lsn integer,
     seq integer, part integer, op text, relation text, target text, key text, old_key text, value text,
     batch integer, UNIQUE (source, incarnation, commit_lsn, seq, part));
+CREATE TABLE IF NOT EXISTS schemas (number integer PRIMARY KEY, source text, relation text, version text, target text,
+    value text, batch integer, UNIQUE (source, relation, version));
 '''
 
 
@@ -97,6 +99,10 @@ class Stream:
         if epoch != batch.epoch or epoch != self.epoch:
             self.db.execute('ROLLBACK')
             self.fail('ABORTED', f'epoch {batch.epoch} is over, {epoch} has taken over')
+        for schema in batch.schemas:
+            self.db.execute('INSERT INTO schemas VALUES (NULL, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING', (
+                self.source, f'{schema.schema}.{schema.table}', schema.version, schema.target, schema.value.decode(),
+                self.batches))
         for record in batch.records:
             self.db.execute('INSERT INTO records VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)', (
                 self.source, batch.position.incarnation, record.commit_lsn, record.seq, record.part,
@@ -107,6 +113,9 @@ class Stream:
         self.db.execute('COMMIT')
 
     def refused(self, batch, told):
+        for schema in batch.schemas:
+            if told.get('refuse') and re.search(told['refuse'].encode(), schema.value):
+                self.fail(told['refuse_by'], 'no schema is wanted')
         for record in batch.records:
             if told.get('refuse') and re.search(told['refuse'].encode(), record.value):
                 if told.get('refuse_by'):
@@ -192,7 +201,8 @@ def dump():
     columns = sys.argv[3]
     if not re.fullmatch('[a-z_,]+', columns):
         sys.exit(f'not columns: {columns}')
-    for row in connect().execute(f'SELECT {columns} FROM records ORDER BY number'):
+    table = 'schemas' if sys.argv[4:] == ['schemas'] else 'records'
+    for row in connect().execute(f'SELECT {columns} FROM {table} ORDER BY number'):
         print('\t'.join(str(value) for value in row))
 
 

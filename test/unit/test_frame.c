@@ -256,6 +256,41 @@ refuses_unknown_frames(void **state)
 }
 
 static void
+schemas_have_versions(void **state)
+{
+	static const char *const bad[] = {"", "\"0123456789abcde\"", "\"0123456789ABCDEF\"",
+									  "\"0123456789abcdef0", "x0123456789abcdef\""};
+	static const char good[] = "\"0123456789abcdef\"";
+	Builder builder;
+	Frame frame;
+	int count;
+
+	(void) state;
+	good_message(&builder);
+	build_frame(&builder, CDC_FRAME_SCHEMA, 0, 0, 0, 1, good, sizeof(good) - 1, "");
+	put32(builder.bytes + builder.frame + CDC_FRAME_AT_KEY_OFFSET, CDC_FRAME_HEADER_SIZE);
+	put32(builder.bytes + builder.frame + CDC_FRAME_AT_KEY_LENGTH, sizeof(good) - 1);
+	assert_int_equal(read_all(&builder, &count, &frame), CDC_OK);
+	assert_memory_equal(frame_schema_version(&frame), good + 1, CDC_SCHEMA_VERSION_DIGITS);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	{
+		uint32_t length = (uint32_t) strlen(bad[i]);
+
+		good_message(&builder);
+		build_frame(&builder, CDC_FRAME_SCHEMA, 0, 0, 0, 1, "{}", 2, bad[i]);
+		put32(builder.bytes + builder.frame + CDC_FRAME_AT_KEY_OFFSET,
+			  length == 0 ? 0 : CDC_FRAME_HEADER_SIZE + 2);
+		put32(builder.bytes + builder.frame + CDC_FRAME_AT_KEY_LENGTH, length);
+		refuses(&builder, "a key that is not a version");
+	}
+	good_message(&builder);
+	build_frame(&builder, CDC_FRAME_SCHEMA, 0, 0, 0, 0, good, sizeof(good) - 1, "");
+	put32(builder.bytes + builder.frame + CDC_FRAME_AT_KEY_OFFSET, CDC_FRAME_HEADER_SIZE);
+	put32(builder.bytes + builder.frame + CDC_FRAME_AT_KEY_LENGTH, sizeof(good) - 1);
+	refuses(&builder, "has no relation");
+}
+
+static void
 refuses_wrong_lengths(void **state)
 {
 	static const uint32_t lengths[] = {0,    1,          CDC_FRAME_HEADER_SIZE - 1,
@@ -391,6 +426,7 @@ main(void)
 		cmocka_unit_test_teardown(keeps_many_relations, reset),
 		cmocka_unit_test_teardown(refuses_unknown_headers, reset),
 		cmocka_unit_test_teardown(refuses_unknown_frames, reset),
+		cmocka_unit_test_teardown(schemas_have_versions, reset),
 		cmocka_unit_test_teardown(refuses_wrong_lengths, reset),
 		cmocka_unit_test_teardown(refuses_keys_outside, reset),
 		cmocka_unit_test_teardown(refuses_broken_relations, reset),

@@ -248,6 +248,67 @@ headers_say_what_it_is(void **state)
 	http_batch_free(&batch);
 }
 
+/* The header's value, or NULL. */
+static const char *
+header_value(const struct curl_slist *headers, const char *name)
+{
+	for (; headers != NULL; headers = headers->next)
+		if (strncmp(headers->data, name, strlen(name)) == 0 && headers->data[strlen(name)] == ':')
+			return headers->data + strlen(name) + 2;
+	return NULL;
+}
+
+static void
+add_schema(HttpBatch *batch, const char *payload)
+{
+	RecordId none = {0};
+	Position after = {.timeline = 1};
+
+	assert_true(
+		http_batch_add(batch, "http://h/", payload, (uint32_t) strlen(payload), &none, &after));
+}
+
+static void
+schemas_are_no_records(void **state)
+{
+	static const Source source = {"7", "a", "cdc", "shop"};
+	HttpParams params = {0};
+	HttpBatch batch = {0};
+	HttpBatchPart part;
+	HttpBatchPart other;
+	HttpAbout about = {.params = &params, .source = &source, .batch = &batch, .count = 4};
+	struct curl_slist *headers;
+
+	(void) state;
+	add_schema(&batch, "{\"v\":1}");
+	add(&batch, 1, "{}");
+	add_schema(&batch, "{\"v\":2}");
+	add(&batch, 2, "{}");
+	headers = http_headers_make(&about, NULL);
+	assert_true(has_header(headers, "Cdc-First-Record: 0/16E2A10-1-0"));
+	assert_true(has_header(headers, "Cdc-Last-Record: 0/16E2A10-2-0"));
+	assert_true(has_header(headers, "Cdc-Record-Count: 2"));
+	assert_true(has_header(headers, "Cdc-Schema-Count: 2"));
+	assert_int_equal(strncmp(header_value(headers, "Idempotency-Key"),
+							 "7:a:cdc:0:0/16E2A10-1-0..0/16E2A10-2-0+", 38),
+					 0);
+	curl_slist_free_all(headers);
+	/* a schema record by itself */
+	about.count = 1;
+	headers = http_headers_make(&about, NULL);
+	assert_null(header_value(headers, "Cdc-First-Record"));
+	assert_true(has_header(headers, "Cdc-Record-Count: 0"));
+	assert_int_equal(strncmp(header_value(headers, "Idempotency-Key"), "7:a:cdc:0:schema+", 17), 0);
+	curl_slist_free_all(headers);
+	/* what differs, and where it stands */
+	http_batch_describe(&batch, 0, 2, &part);
+	http_batch_describe(&batch, 2, 2, &other);
+	assert_true(part.schemas_hash != other.schemas_hash);
+	http_batch_describe(&batch, 1, 2, &part);
+	assert_true(part.schemas_hash != other.schemas_hash);
+	http_batch_free(&batch);
+}
+
 static void
 answers_are_told_apart(void **state)
 {
@@ -376,6 +437,7 @@ main(void)
 		cmocka_unit_test(bodies_are_of_any_part),
 		cmocka_unit_test(batches_are_of_one_kind),
 		cmocka_unit_test(headers_say_what_it_is),
+		cmocka_unit_test(schemas_are_no_records),
 		cmocka_unit_test(answers_are_told_apart),
 		cmocka_unit_test(bodies_are_compressed_and_signed),
 		cmocka_unit_test(bodies_are_signed_anew),

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #ifdef HAVE_REDIS
+#include "../../plugin/cdc_protocol.h"
 #include "redis/redis_batch.h"
 #include "redis/redis_keys.h"
 
@@ -141,7 +142,7 @@ test_wire(void **state)
 	assert_true(redis_batch_add_stream(&batch, "s", true, &entry));
 	assert_true(redis_batch_add_stream(&batch, "{t}", false, &entry));
 	assert_true(redis_batch_add(&batch, prefix, prefix_length, &entry, "{\"a\":1}", 7));
-	assert_true(redis_batch_seal(&batch, "p", "sha", "{}"));
+	assert_true(redis_batch_seal(&batch, "p", NULL, "sha", "{}"));
 	assert_bytes(
 		&batch.head,
 		"*6\r\n$5\r\nWATCH\r\n$1\r\np\r\n$13\r\n{s}:cdc-owner\r\n$1\r\ns\r\n"
@@ -160,6 +161,37 @@ test_wire(void **state)
 	redis_batch_free(&batch);
 	free(prefix);
 	free(trimmed);
+}
+
+static void
+test_schemas(void **state)
+{
+	const Relation relation = {.schema = "public", .table = "t"};
+	const Frame frame = {.kind = CDC_FRAME_SCHEMA,
+						 .relation = &relation,
+						 .key = "\"0123456789abcdef\"",
+						 .key_length = 18,
+						 .payload = "{}",
+						 .payload_length = 2};
+	const char expected[] = "*4\r\n$4\r\nHSET\r\n$1\r\nk\r\n$25\r\npublic.t:0123456789abcdef\r\n"
+							"$2\r\n{}\r\n*2\r\n$5\r\nWATCH\r\n$1\r\np\r\n";
+	RedisBatch batch = {0};
+
+	(void) state;
+	assert_true(redis_batch_add_schema(&batch, &frame));
+	assert_int_equal(batch.bytes, 2);
+	assert_int_equal(batch.num_records, 0);
+	assert_true(redis_batch_seal(&batch, "p", "k", "sha", "{}"));
+	assert_memory_equal(batch.head.data, expected, strlen(expected));
+	/* HSET, WATCH, guard, MULTI, HSET of the position */
+	assert_int_equal(batch.guard_answer, 2);
+	assert_int_equal(batch.expected, 5);
+	redis_batch_reset(&batch);
+	assert_int_equal(batch.num_schemas, 0);
+	assert_true(redis_batch_seal(&batch, "p", "k", "sha", "{}"));
+	assert_int_equal(batch.guard_answer, 1);
+	assert_int_equal(batch.expected, 4);
+	redis_batch_free(&batch);
 }
 
 /* A guard's answer, read as hiredis reads it. */
@@ -224,7 +256,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_keys),      cmocka_unit_test(test_order),
 		cmocka_unit_test(test_parse_ids), cmocka_unit_test(test_ids_that_do_not_fit),
-		cmocka_unit_test(test_wire),      cmocka_unit_test(test_judge),
+		cmocka_unit_test(test_wire),      cmocka_unit_test(test_schemas),
+		cmocka_unit_test(test_judge),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,6 +97,17 @@ sub dump
 	return split(/\n/, $stdout);
 }
 
+# schemas(COLUMN...): the same of the schema records
+sub schemas
+{
+	my ($self, @columns) = @_;
+	my ($stdout, $stderr) = run_command([
+		$python, "$top/test/e2e/grpc_server.py", 'dump', $self->{folder}, join(',', @columns), 'schemas' ]);
+
+	die "dump failed: $stderr" if $?;
+	return split(/\n/, $stdout);
+}
+
 # The streams there were: a hash each.
 sub streams
 {
