@@ -18,6 +18,12 @@
 #undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_sidecar
 #include "../fuzz/fuzz_sidecar.c"
+#undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_options
+#include "../fuzz/fuzz_options.c"
+#undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_texts
+#include "../fuzz/fuzz_texts.c"
 
 /* make runs the tests in their folder. */
 static int
@@ -68,12 +74,28 @@ sidecars(void **state)
 	assert_true(replay("sidecar", fuzz_sidecar) >= 9);
 }
 
+static void
+command_lines(void **state)
+{
+	(void) state;
+	assert_true(replay("options", fuzz_options) >= 9);
+}
+
+static void
+texts(void **state)
+{
+	(void) state;
+	assert_true(replay("texts", fuzz_texts) >= 8);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames),
 		cmocka_unit_test(sidecars),
+		cmocka_unit_test(command_lines),
+		cmocka_unit_test(texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
