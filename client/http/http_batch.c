@@ -49,6 +49,15 @@ reserve_record(HttpBatch *batch)
 	return true;
 }
 
+/* As format=cloudevents begins each record (plugin/cdc_format_cloudevents.c). */
+static bool
+is_event(const char *payload, uint32_t length)
+{
+	static const char start[] = "{\"specversion\":\"1.0\",";
+
+	return length >= sizeof(start) && memcmp(payload, start, sizeof(start) - 1) == 0;
+}
+
 bool
 http_batch_add(HttpBatch *batch, const char *url, const char *payload, uint32_t length,
 			   const RecordId *id, const Position *after)
@@ -66,13 +75,14 @@ http_batch_add(HttpBatch *batch, const char *url, const char *payload, uint32_t 
 		batch->timeline = after->timeline;
 		batch->incarnation = after->incarnation;
 	}
-	if (batch->array)
+	if (batch->shape == HTTP_ARRAY)
 		batch->data[batch->length++] = batch->num_records == 0 ? '[' : ',';
+	batch->events = (batch->events || batch->num_records == 0) && is_event(payload, length);
 	record = &batch->records[batch->num_records++];
 	*record = (BatchRecord){.start = batch->length, .length = length, .id = *id, .after = *after};
 	memcpy(batch->data + batch->length, payload, length);
 	batch->length += length;
-	if (!batch->array)
+	if (batch->shape != HTTP_ARRAY)
 		batch->data[batch->length++] = '\n';
 	return true;
 }
@@ -116,9 +126,9 @@ http_batch_body(HttpBatch *batch, uint32_t from, uint32_t count, size_t *length)
 	const BatchRecord *last = &batch->records[from + count - 1];
 	size_t end = last->start + last->length;
 
-	if (!batch->array)
+	if (batch->shape != HTTP_ARRAY)
 	{
-		*length = end + 1 - first->start;
+		*length = end + (batch->shape == HTTP_LINES ? 1 : 0) - first->start;
 		return batch->data + first->start;
 	}
 	if (batch->cut[1] > 0)

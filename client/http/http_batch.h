@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "http_params.h"
 #include "position.h"
 
 typedef struct BatchRecord
@@ -32,9 +33,10 @@ batch_record_is_schema(const BatchRecord *record)
 /* A zeroed batch is an empty one. */
 typedef struct HttpBatch
 {
-	bool array;  /* a JSON array, else lines; set before the first record */
-	bool counts; /* the sink's: its bytes were taken since open() */
-	char *url;   /* owned; NULL while it is empty */
+	HttpShape shape; /* set before the first record */
+	bool events;     /* its records are CloudEvents, all of them */
+	bool counts;     /* the sink's: its bytes were taken since open() */
+	char *url;       /* owned; NULL while it is empty */
 	uint32_t timeline;
 	uint32_t incarnation;
 	char *data;

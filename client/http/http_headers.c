@@ -160,6 +160,25 @@ append_records(struct curl_slist **headers, const HttpAbout *about)
 		   append(headers, "Cdc-End-Lsn: %s", lsn_format(lsn, last->after.end_lsn));
 }
 
+/*
+ * CloudEvents have types of their own ("HTTP Protocol Binding", 3.2 and 3.3), but none for lines.  Where
+ * other records are among them (an outbox's), it is JSON and no more.
+ */
+static const char *
+content_type(const HttpBatch *batch)
+{
+	switch (batch->shape)
+	{
+		case HTTP_ARRAY:
+			return batch->events ? "application/cloudevents-batch+json" : "application/json";
+		case HTTP_SINGLE:
+			return batch->events ? "application/cloudevents+json" : "application/json";
+		case HTTP_LINES:
+			break;
+	}
+	return "application/x-ndjson";
+}
+
 struct curl_slist *
 http_headers_make(const HttpAbout *about, const struct curl_slist *users)
 {
@@ -168,8 +187,7 @@ http_headers_make(const HttpAbout *about, const struct curl_slist *users)
 
 	/* "Expect:" alone takes away libcurl's question whether the body may come: one round trip each */
 	if (!append(&headers, "Expect:") ||
-		!append(&headers, "Content-Type: %s",
-				about->batch->array ? "application/json" : "application/x-ndjson") ||
+		!append(&headers, "Content-Type: %s", content_type(about->batch)) ||
 		(coding != NULL && !append(&headers, "Content-Encoding: %s", coding)) ||
 		!append_records(&headers, about) ||
 		(about->signature != NULL && !append(&headers, "Cdc-Signature: %s", about->signature)))

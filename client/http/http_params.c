@@ -19,8 +19,11 @@
 #define PREFIX "cdc."
 #define PREFIX_LENGTH 4
 
+#define DEFAULT_BATCH_RECORDS 10000
+
 #define KNOWN_PARAMS                                                                               \
-	"cdc.batch=lines|array, cdc.batch-bytes=SIZE, cdc.batch-records=N, cdc.compress=none|gzip|"    \
+	"cdc.batch=lines|array|single, cdc.batch-bytes=SIZE, cdc.batch-records=N, "                    \
+	"cdc.compress=none|gzip|"                                                                      \
 	"zstd, cdc.timeout=DURATION, cdc.headers-file=PATH, cdc.secret-file=PATH, "                    \
 	"cdc.secret-env=NAME, cdc.cafile=PATH, cdc.cert=PATH, cdc.key=PATH"
 
@@ -38,11 +41,18 @@ read_text(void *field, const char *name, const char *value, CdcError *err)
 static CdcStatus
 read_batch(void *field, const char *name, const char *value, CdcError *err)
 {
-	*(bool *) field = strcmp(value, "array") == 0;
-	if (*(bool *) field || strcmp(value, "lines") == 0)
-		return CDC_OK;
-	return cdc_error(err, CDC_USAGE, "%s=%s in the sink's URI is neither \"lines\" nor \"array\"",
-					 name, value);
+	static const char *const names[] = {
+		[HTTP_LINES] = "lines", [HTTP_ARRAY] = "array", [HTTP_SINGLE] = "single"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(value, names[i]) == 0)
+		{
+			*(HttpShape *) field = (HttpShape) i;
+			return CDC_OK;
+		}
+	return cdc_error(err, CDC_USAGE,
+					 "%s=%s in the sink's URI is none of \"lines\", \"array\" and \"single\"", name,
+					 value);
 }
 
 static CdcStatus
@@ -119,7 +129,7 @@ static const struct
 	ReadParam read;
 	size_t field;
 } known_params[] = {
-	{"batch", read_batch, offsetof(HttpParams, array)},
+	{"batch", read_batch, offsetof(HttpParams, shape)},
 	{"batch-bytes", read_size, offsetof(HttpParams, batch_bytes)},
 	{"batch-records", read_count, offsetof(HttpParams, batch_records)},
 	{"compress", read_coding, offsetof(HttpParams, coding)},
@@ -271,6 +281,10 @@ check_params(const HttpParams *params, CdcError *err)
 {
 	bool tls = strncmp(params->origin, "https:", 6) == 0;
 
+	if (params->shape == HTTP_SINGLE && params->batch_records > 1)
+		return cdc_error(err, CDC_USAGE,
+						 "the sink's URI has cdc.batch=single, and cdc.batch-records=%" PRIu64,
+						 params->batch_records);
 	if (params->secret_file != NULL && params->secret_env != NULL)
 		return cdc_error(err, CDC_USAGE,
 						 "the sink's URI has both cdc.secret-file and cdc.secret-env");
@@ -293,7 +307,6 @@ http_params_parse(HttpParams *params, const char *uri, CdcError *err)
 	CdcStatus status = CDC_OK;
 
 	params->batch_bytes = 1 << 20;
-	params->batch_records = 10000;
 	params->timeout = 60 * CLOCK_SECOND;
 	if (url == NULL)
 		return cdc_error(err, CDC_RETRY, "out of memory");
@@ -322,6 +335,8 @@ http_params_parse(HttpParams *params, const char *uri, CdcError *err)
 		params->query[0] = '\0';
 	if (status == CDC_OK)
 		status = check_params(params, err);
+	if (params->batch_records == 0)
+		params->batch_records = params->shape == HTTP_SINGLE ? 1 : DEFAULT_BATCH_RECORDS;
 	free(fragment);
 	free(query);
 	curl_url_cleanup(url);

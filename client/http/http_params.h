@@ -13,6 +13,14 @@
 
 #include "error.h"
 
+/* What a body is. */
+typedef enum HttpShape
+{
+	HTTP_LINES,  /* records with a newline behind each */
+	HTTP_ARRAY,  /* a JSON array of them */
+	HTTP_SINGLE, /* one record */
+} HttpShape;
+
 typedef enum HttpCoding
 {
 	HTTP_IDENTITY,
@@ -29,7 +37,7 @@ typedef struct HttpParams
 	char *user;     /* of basic authentication */
 	char *password; /* never shown */
 
-	bool array; /* cdc.batch=array: a JSON array, else lines */
+	HttpShape shape;
 	HttpCoding coding;
 	uint64_t batch_bytes;
 	uint64_t batch_records;

@@ -88,7 +88,7 @@ http_create(Sink **result, const SinkConfig *config, CdcError *err)
 		status = target_names_create(&names, sink->params.path, "the path in the sink's URI", "",
 									 &path_rules, err);
 	target_names_free(names); /* open() makes them, which knows the source */
-	sink->batches[0].array = sink->batches[1].array = sink->params.array;
+	sink->batches[0].shape = sink->batches[1].shape = sink->params.shape;
 	if (status == CDC_OK)
 		status = http_send_create(&sink->send, &sink->params, err);
 	if (status != CDC_OK)

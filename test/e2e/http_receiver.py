@@ -52,6 +52,9 @@ def records_of(body, content_type):
         assert body.endswith(b'\n')
         return body[:-1].split(b'\n')
     text = body.decode()
+    if text[0] == '{':
+        json.loads(text)
+        return [body]
     assert text[0] == '[' and text[-1] == ']'
     found, at = [], 1
     while at < len(text):

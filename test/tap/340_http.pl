@@ -101,6 +101,27 @@ is(join(' ', map { $_->{records} } @requests), '300 300 300 100', 'batches of so
 is($requests[0]{headers}{'content-type'}, 'application/json', 'they are JSON');
 is(scalar(uniq(map { $_->{peer} } @requests)), 1, 'one connection is kept');
 
+insert(3);
+delivers('one by one', 'cdc.batch=single');
+@requests = $receiver->requests;
+is(join(' ', map { "$_->{records} $_->{headers}{'content-type'}" } @requests), join(' ', ('1 application/json') x 3), 'a record is a body');
+
+# CloudEvents, in the modes of their HTTP binding
+foreach my $mode ([ 'cdc.batch=array', 'application/cloudevents-batch+json', 1 ],
+	[ 'cdc.batch=single', 'application/cloudevents+json', 4 ], [ undef, 'application/x-ndjson', 1 ])
+{
+	my ($query, $type, $number) = @$mode;
+	my $slot = 'events' . ($query // '') =~ s/\W/_/gr;
+
+	create_slot($node, 'postgres', $_) foreach $slot, "${slot}_truth";
+	insert(4);
+	$receiver->clear;
+	my ($exit, $said) = run_client($db, $slot, $receiver->url($query), '--until=now', '--format=cloudevents', '--commit-interval=1s');
+	is($exit, 0, "events: $type") or diag($said);
+	is_deeply([ $receiver->records ], read_lines(decode($node, 'postgres', "${slot}_truth", options => { format => 'cloudevents' })), 'each of them');
+	is(join(' ', map { $_->{headers}{'content-type'} } $receiver->requests), join(' ', ($type) x $number), 'by its type');
+}
+
 insert(2000);
 delivers('batches by size', 'cdc.batch-bytes=10KiB');
 @requests = $receiver->requests;
@@ -277,7 +298,8 @@ foreach my $case (
 	[ 'compress=gzip', qr/"compress" .* looks like one of cdc_client's/, qr/HINT .*%63ompress/ ],
 	[ 'cdc_compress=gzip', qr/"cdc_compress" .* looks like one/ ],
 	[ 'cdc.batch', qr/cdc\.batch in the sink's URI has no value/ ],
-	[ 'cdc.batch=csv', qr/cdc\.batch=csv .* neither "lines" nor "array"/ ],
+	[ 'cdc.batch=csv', qr/cdc\.batch=csv .* none of "lines", "array" and "single"/ ],
+	[ 'cdc.batch=single&cdc.batch-records=2', qr/cdc\.batch=single, and cdc\.batch-records=2/ ],
 	[ 'cdc.batch=array&cdc.batch=array', qr/cdc\.batch is in the sink's URI twice/ ],
 	[ 'cdc.batch-bytes=1', qr/"1" is not between 1KiB and 64MiB/ ],
 	[ 'cdc.batch-records=x', qr/cdc\.batch-records=x .* from 1 to 100000/ ],

@@ -45,7 +45,7 @@ uris_are_taken_apart(void **state)
 	assert_string_equal(params.user, "me");
 	assert_string_equal(params.password, "pa@ss");
 	assert_string_equal(params.secret_file, "/a b");
-	assert_true(params.array);
+	assert_int_equal(params.shape, HTTP_ARRAY);
 	assert_int_equal(params.batch_bytes, 2048);
 	http_params_free(&params);
 }
@@ -61,7 +61,8 @@ what_is_left_out_has_defaults(void **state)
 	assert_string_equal(params.path, "/");
 	assert_string_equal(params.query, "");
 	assert_null(params.user);
-	assert_false(params.array);
+	assert_int_equal(params.shape, HTTP_LINES);
+	assert_int_equal(params.batch_records, 10000);
 	assert_int_equal(params.batch_bytes, 1 << 20);
 	http_params_free(&params);
 }
@@ -160,7 +161,7 @@ static void
 bodies_are_of_any_part(void **state)
 {
 	HttpBatch lines = {0};
-	HttpBatch array = {.array = true};
+	HttpBatch array = {.shape = HTTP_ARRAY};
 
 	(void) state;
 	for (int round = 0; round < 2; round++)
@@ -310,6 +311,51 @@ schemas_are_no_records(void **state)
 }
 
 static void
+events_have_types_of_their_own(void **state)
+{
+	static const Source source = {"7", "a", "cdc", "shop"};
+	static const char event[] = "{\"specversion\":\"1.0\",\"type\":\"cdc.insert\"}";
+	static const struct
+	{
+		HttpShape shape;
+		const char *first;
+		const char *second; /* NULL: none */
+		const char *type;
+	} cases[] = {
+		{HTTP_LINES, event, event, "Content-Type: application/x-ndjson"},
+		{HTTP_ARRAY, event, event, "Content-Type: application/cloudevents-batch+json"},
+		{HTTP_ARRAY, event, "{}", "Content-Type: application/json"},
+		{HTTP_ARRAY, "{}", event, "Content-Type: application/json"},
+		{HTTP_SINGLE, event, NULL, "Content-Type: application/cloudevents+json"},
+		{HTTP_SINGLE, "{\"specversion\":\"1.0\"}", NULL, "Content-Type: application/json"},
+	};
+	HttpParams params = {0};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		HttpBatch batch = {.shape = cases[i].shape};
+		HttpAbout about = {.params = &params, .source = &source, .batch = &batch};
+		struct curl_slist *headers;
+
+		add(&batch, 1, cases[i].first);
+		if (cases[i].second != NULL)
+			add(&batch, 2, cases[i].second);
+		about.count = batch.num_records;
+		headers = http_headers_make(&about, NULL);
+		assert_true(has_header(headers, cases[i].type));
+		curl_slist_free_all(headers);
+		if (cases[i].shape == HTTP_SINGLE)
+			check_body(&batch, 0, 1, cases[i].first);
+		/* what comes next is judged by itself */
+		http_batch_clear(&batch, 0);
+		add(&batch, 3, event);
+		assert_true(batch.events);
+		http_batch_free(&batch);
+	}
+}
+
+static void
 answers_are_told_apart(void **state)
 {
 	static const struct
@@ -438,6 +484,7 @@ main(void)
 		cmocka_unit_test(batches_are_of_one_kind),
 		cmocka_unit_test(headers_say_what_it_is),
 		cmocka_unit_test(schemas_are_no_records),
+		cmocka_unit_test(events_have_types_of_their_own),
 		cmocka_unit_test(answers_are_told_apart),
 		cmocka_unit_test(bodies_are_compressed_and_signed),
 		cmocka_unit_test(bodies_are_signed_anew),
