@@ -51,6 +51,13 @@ OBJS = \
 	plugin/cdc_schema.o \
 	plugin/cdc_selector.o \
 	plugin/cdc_settings.o \
+	plugin/cdc_snapshot_key.o \
+	plugin/cdc_snapshot_list.o \
+	plugin/cdc_snapshot_read.o \
+	plugin/cdc_snapshot_scan.o \
+	plugin/cdc_snapshot_session.o \
+	plugin/cdc_snapshot_wait.o \
+	plugin/cdc_snapshot_window.o \
 	plugin/cdc_sql.o \
 	plugin/cdc_try.o \
 	plugin/cdc_value.o \

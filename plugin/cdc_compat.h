@@ -7,6 +7,7 @@
 #define CDC_COMPAT_H
 
 #include "access/attmap.h"
+#include "access/genam.h"
 #include "access/tableam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_publication.h"
@@ -15,6 +16,7 @@
 #include "miscadmin.h"
 #include "nodes/nodes.h"
 #include "replication/logical.h"
+#include "replication/message.h"
 #include "replication/reorderbuffer.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/acl.h"
@@ -212,6 +214,30 @@ cdc_publication_excepts(const Publication *publication, Oid relid)
 	return list_member_oid(GetRelationExcludedPublications(relid), publication->oid);
 #else
 	return false;
+#endif
+}
+
+/* A message outside transactions; returns where it ends.  17: it can be flushed at once. */
+static inline XLogRecPtr
+cdc_log_message(const char *prefix, const char *message, Size len)
+{
+#if PG_VERSION_NUM >= 170000
+	return LogLogicalMessage(prefix, message, len, false, false);
+#else
+	return LogLogicalMessage(prefix, message, len, false);
+#endif
+}
+
+/* 18: what the scan costs can be counted.	19: flags, of which none is of use here. */
+static inline IndexScanDesc
+cdc_index_beginscan(Relation table, Relation index, Snapshot snapshot, int nkeys)
+{
+#if PG_VERSION_NUM >= 190000
+	return index_beginscan(table, index, snapshot, NULL, nkeys, 0, SO_NONE);
+#elif PG_VERSION_NUM >= 180000
+	return index_beginscan(table, index, snapshot, NULL, nkeys, 0);
+#else
+	return index_beginscan(table, index, snapshot, nkeys, 0);
 #endif
 }
 

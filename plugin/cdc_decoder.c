@@ -25,6 +25,7 @@
 #include "cdc_relation.h"
 #include "cdc_relation_build.h"
 #include "cdc_selector.h"
+#include "cdc_snapshot_window.h"
 
 PG_MODULE_MAGIC;
 
@@ -40,6 +41,7 @@ typedef struct CdcDecoder
 	CdcLookups *lookups;
 	CdcRelationCache *relations;
 	CdcTransaction transaction;
+	CdcWindows windows;          /* of chunks of existing rows that are being read */
 	uint64 configured;           /* generation of relations that configuration is of */
 	MemoryContext configuration; /* of what follows from options, catalogs and pipeline */
 	CdcPublications *publications;
@@ -373,6 +375,8 @@ decode_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relat
 	known = cdc_relation_get(decoder->relations, relation);
 	if (known->selected[kind])
 	{
+		bool recorded = true;
+
 		cdc_rows_load(&decoder->recorder.rows, known, RelationGetDescr(relation), before, after);
 		if (unlikely(decoder->options.strip_records != NIL) &&
 			cdc_options_strip(&decoder->options, decoder->transaction.commit_lsn, decoder->seq))
@@ -381,7 +385,7 @@ decode_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relat
 			cdc_record_stripped(&decoder->recorder, kind, known, decoder->seq);
 		}
 		else if (!cdc_rows_filter(&decoder->recorder.rows, known, &kind))
-			;
+			recorded = false;
 		else if (unlikely(known->outbox != NULL))
 			record_outbox_row(decoder, kind, known);
 		else
@@ -389,6 +393,9 @@ decode_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relat
 			ensure_begun(decoder);
 			cdc_record_change(&decoder->recorder, kind, known, decoder->seq);
 		}
+		if (unlikely(decoder->windows.nopen > 0) && recorded && known->outbox == NULL)
+			cdc_windows_note_change(&decoder->windows, &decoder->output, known,
+									&decoder->recorder.rows);
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(decoder->change_context);
@@ -423,6 +430,10 @@ decode_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelatio
 		ensure_begun(decoder);
 		cdc_record_truncate(&decoder->recorder, known, decoder->seq);
 	}
+	/* what none of was told is none of the stream's concern */
+	for (int i = 0; decoder->windows.nopen > 0 && decoder->begun && i < nrelations; i++)
+		cdc_windows_note_truncate(&decoder->windows, &decoder->output,
+								  RelationGetRelid(relations[i]));
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(decoder->change_context);
 }
@@ -470,6 +481,24 @@ decode_lone_message(LogicalDecodingContext *ctx, XLogRecPtr end_lsn, CdcMessage 
 	end_transaction(ctx);
 }
 
+/* A watermark, of this session or another; where it lies is where its record starts, as no other's does. */
+static void
+decode_watermark(LogicalDecodingContext *ctx, const char *content, Size content_len)
+{
+	CdcDecoder *decoder = ctx->output_plugin_private;
+	CdcWatermark watermark;
+
+	if (decoder->options.watermarks == NULL || decoder->options.framing != CDC_FRAMING_FRAMES ||
+		!cdc_watermark_parse(&watermark, content, content_len) ||
+		strcmp(watermark.token, decoder->options.watermarks) != 0)
+		return;
+	memset(&decoder->transaction, 0, sizeof(decoder->transaction));
+	decoder->transaction.commit_lsn = ctx->reader->ReadRecPtr;
+	decoder->transaction.end_lsn = ctx->reader->EndRecPtr;
+	cdc_windows_mark(&decoder->windows, &decoder->output, &decoder->transaction, &watermark,
+					 cdc_relation_cache_changed_at(decoder->relations));
+}
+
 static void
 decode_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn,
 			   bool transactional, const char *prefix, Size content_len, const char *content)
@@ -482,6 +511,12 @@ decode_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr ls
 	report_progress(ctx);
 	if (transactional)
 		decoder->seq++;
+	if (cdc_is_watermark(prefix))
+	{
+		if (!transactional)
+			decode_watermark(ctx, content, content_len);
+		return;
+	}
 	if (transactional)
 		ensure_configured(ctx);
 	else

@@ -82,6 +82,8 @@ const CdcOption cdc_option_table[] = {
 	 "all that is selected, or only what the streaming role may SELECT"},
 	{"strip_records", CDC_OPTION_RECORDS, FIELD(strip_records), 0, 0, 0, NULL,
 	 "these records, which rules cannot transform, are sent without their rows", true},
+	{"watermarks", CDC_OPTION_STRING, FIELD(watermarks), 0, 1, 63, NULL,
+	 "frames for the watermarks of chunks of existing rows that name this token", true},
 	{"format-version", CDC_OPTION_INT, FIELD(format_version), 2, 2, 2, NULL,
 	 "version of wal2json's records; version 1, a transaction in one document, is not written, "
 	 "since "

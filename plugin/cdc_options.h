@@ -112,6 +112,7 @@ typedef struct CdcOptions
 	int ddl;
 	bool schemas;
 	List *strip_records; /* of CdcRecordName *: sent without what is in their rows */
+	char *watermarks;    /* token of those that are for this session; NULL: none are */
 
 	/* of format=wal2json, by its names */
 	int format_version;

@@ -50,8 +50,17 @@
  *				sent: all of it up to end_lsn has now been received.  seq is one past the
  *				transaction's last change (0 for a message outside transactions).  The payload is
  *				the commit record, or empty where none was asked for.
- *	SNAPSHOT	reserved for records of existing rows: a record whose commit_lsn is the slot's
- *				consistent point, or that of the watermark that ends its chunk.
+ *	WATERMARK	no record, and only in sessions that asked for it (option watermarks): where a chunk of
+ *				existing rows was begun and ended to be read, and in between what changed of its
+ *				relation.  op says which, part is the chunk's worker, seq its number:
+ *				LOW, HIGH		the watermarks, each in a message of its own, outside transactions,
+ *								followed by a commit frame.  Its commit_lsn is where the watermark's
+ *								record starts: records of the chunk have the high one's.
+ *				HIGH_VOID		the same as HIGH, but rules or publications have changed since LOW
+ *				ROW				behind a record: the row it was about, before and after, 16 bytes each
+ *				PARTIAL_ROW		the same, and the record lacks values that did not change
+ *				UNKNOWN			a row changed of which it is not known which one
+ *				TRUNCATED		the relation was truncated
  *	SCHEMA		what the records of a relation consist of: a fact about the relation, named by its
  *				version, which has no place in the sequence (seq, part and op are 0).	Its key is the
  *				version, a JSON string of 16 hexadecimal digits.  It comes before the first record of that
@@ -96,7 +105,7 @@
 #define CDC_FRAME_RELATION 'R'
 #define CDC_FRAME_RECORD 'D'
 #define CDC_FRAME_COMMIT 'C'
-#define CDC_FRAME_SNAPSHOT 'S' /* reserved */
+#define CDC_FRAME_WATERMARK 'W'
 #define CDC_FRAME_SCHEMA 'F'
 
 /* Of a schema record's version, which is its key. */
@@ -111,7 +120,17 @@
 #define CDC_OP_BEGIN 'b'
 #define CDC_OP_COMMIT 'c'
 #define CDC_OP_DDL 'l'
-#define CDC_OP_SNAPSHOT 's' /* reserved */
+#define CDC_OP_SNAPSHOT 's'
+
+/* The same of frames of kind WATERMARK, and the bytes that stand for a row in them. */
+#define CDC_WATERMARK_LOW 'L'
+#define CDC_WATERMARK_HIGH 'H'
+#define CDC_WATERMARK_HIGH_VOID 'V'
+#define CDC_WATERMARK_ROW 'K'
+#define CDC_WATERMARK_PARTIAL_ROW 'P'
+#define CDC_WATERMARK_UNKNOWN 'U'
+#define CDC_WATERMARK_TRUNCATED 'T'
+#define CDC_WATERMARK_KEY_SIZE 16
 
 /*
  * No message is longer than this: PostgreSQL builds a message in one palloc'd string (MaxAllocSize,

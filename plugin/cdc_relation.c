@@ -257,6 +257,12 @@ cdc_relation_cache_generation(const CdcRelationCache *cache)
 	return cache->generation;
 }
 
+XLogRecPtr
+cdc_relation_cache_changed_at(const CdcRelationCache *cache)
+{
+	return cache->changed_at;
+}
+
 void
 cdc_relation_cache_watch(CdcRelationCache *cache, Oid relid)
 {

@@ -52,6 +52,14 @@ typedef struct CdcVarlena
 	bool logged;
 } CdcVarlena;
 
+/* A column of what identifies a row in the WAL: the replica identity's; the primary key's under FULL. */
+typedef struct CdcIdentityColumn
+{
+	int index;
+	int16 length; /* as pg_attribute.attlen */
+	bool by_value;
+} CdcIdentityColumn;
+
 typedef struct CdcRelation
 {
 	Oid relid;
@@ -64,6 +72,8 @@ typedef struct CdcRelation
 	int nvalues; /* natts, and one for each expression and member looked up */
 	int nvarlenas;
 	CdcVarlena *varlenas;
+	int nidentity; /* 0: what changed of it is not known by a key */
+	CdcIdentityColumn *identity_columns;
 	int ncolumns;
 	CdcColumn
 		*columns; /* members: the table's order, then those that are not named like a column */
@@ -119,6 +129,9 @@ extern void cdc_relation_cache_configure(CdcRelationCache *cache, const CdcOptio
 
 /* Rises whenever something changed on which more than one relation may depend. */
 extern uint64 cdc_relation_cache_generation(const CdcRelationCache *cache);
+
+/* Where in the WAL that was last so. */
+extern XLogRecPtr cdc_relation_cache_changed_at(const CdcRelationCache *cache);
 
 /* Changes of this relation are such. */
 extern void cdc_relation_cache_watch(CdcRelationCache *cache, Oid relid);

@@ -150,6 +150,24 @@ build_varlenas(Build *build)
 	}
 }
 
+static void
+build_identity(Build *build)
+{
+	TupleDesc desc = RelationGetDescr(build->relation);
+	CdcRelation *built = build->built;
+	int index = -1;
+
+	built->identity_columns =
+		palloc(sizeof(CdcIdentityColumn) * Max(bms_num_members(build->logged), 1));
+	while ((index = bms_next_member(build->logged, index)) >= 0)
+	{
+		Form_pg_attribute attr = TupleDescAttr(desc, index);
+
+		built->identity_columns[built->nidentity++] =
+			(CdcIdentityColumn){.index = index, .length = attr->attlen, .by_value = attr->attbyval};
+	}
+}
+
 /* With privileges=enforce: may the role that streams SELECT the column? */
 static bool
 may_read(const Build *build, AttrNumber attnum)
@@ -622,6 +640,7 @@ build_records(Build *build)
 	by_attnum =
 		palloc0(sizeof(CdcColumn *) * Max(RelationGetNumberOfAttributes(build->published), 1));
 	build_varlenas(build);
+	build_identity(build);
 	build->types.encoding->replaced = 0;
 	build_columns(build, by_attnum);
 	build->built->replaced = build->types.encoding->replaced;
@@ -680,7 +699,7 @@ cdc_relation_build(CdcRelation *built, Relation relation, CdcRelationBuilder *bu
 
 	built->identity = relation->rd_rel->relreplident;
 	built->natts = built->nvalues = RelationGetNumberOfAttributes(relation);
-	built->nvarlenas = built->ncolumns = built->nkeys = 0;
+	built->nvarlenas = built->nidentity = built->ncolumns = built->nkeys = 0;
 	built->is_computed = false;
 	built->outbox = NULL;
 	built->schema_record = NULL;

@@ -1055,6 +1055,27 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION @extschema@.enable_ddl(), @extschema@.disable_ddl() FROM PUBLIC;
 
+-- Existing rows, for cdc_client stream --snapshot and cdc_client backfill (plugin/cdc_snapshot_*.c).
+
+-- The tables of which a stream with these options (name, value, ...) selects the rows; of one table, or all.
+CREATE FUNCTION @extschema@.snapshot_relations(options text[], table_oid oid DEFAULT NULL)
+	RETURNS TABLE (relation oid, schema text, name text, rows double precision, bytes bigint, key text[],
+				   has_identity boolean)
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cdc_snapshot_relations';
+COMMENT ON FUNCTION @extschema@.snapshot_relations(text[], oid) IS
+	'tables of which a stream with these options selects the rows, with estimates of their size';
+
+-- One chunk of a table's rows, in the order of its key, as frames (plugin/cdc_protocol.h), read between two
+-- watermarks in the WAL.	Rows past "after" and up to "upto", columns of the key in text.	 keys: what each
+-- row is known by, 16 bytes, and its key: a text for each column, with its length in 4 bytes before it.
+CREATE FUNCTION @extschema@.read_chunk(options text[], relation oid, key text[], after text[], upto text[],
+									   filter text, max_rows integer, max_bytes integer, watermark text,
+									   OUT low pg_lsn, OUT high pg_lsn, OUT rows integer, OUT scanned integer,
+									   OUT last text[], OUT done boolean, OUT keys bytea, OUT records bytea)
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cdc_read_chunk';
+COMMENT ON FUNCTION @extschema@.read_chunk(text[], oid, text[], text[], text[], text, integer, integer, text) IS
+	'a chunk of existing rows as records, read between two watermarks; for cdc_client';
+
 -- What is only called by the functions above is not for everyone.
 REVOKE ALL ON FUNCTION @extschema@.create_pipeline(name, name[], jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.rules_changed() FROM PUBLIC;

@@ -1,0 +1,167 @@
+/*
+ * cdc_snapshot_session.c
+ *		What encoding takes outside of decoding; see cdc_snapshot_session.h.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/value.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rls.h"
+
+#include "cdc_compat.h"
+#include "cdc_pipeline.h"
+#include "cdc_snapshot_session.h"
+
+static StringInfo
+open_message(CdcOutput *output)
+{
+	CdcSnapshotSession *session = output->target;
+
+	return &session->message;
+}
+
+static void
+keep_message(CdcOutput *output, StringInfo message)
+{
+}
+
+static TimeLineID
+present_timeline(const CdcOutput *output)
+{
+	return GetWALInsertionTimeLine();
+}
+
+static const CdcOutputOps output_ops = {open_message, keep_message, present_timeline};
+
+static List *
+read_option_array(ArrayType *array)
+{
+	List *elements = NIL;
+	Datum *texts;
+	bool *nulls;
+	int count;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &texts, &nulls, &count);
+	if (count % 2 != 0)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("options must be pairs of a name and a value"),
+				errhint("For example: ARRAY['publication_names', 'orders', 'format', 'cdc']."));
+	for (int i = 0; i < count; i += 2)
+	{
+		if (nulls[i])
+			ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					errmsg("the name of an option must not be NULL"));
+		elements = lappend(
+			elements,
+			makeDefElem(
+				TextDatumGetCString(texts[i]),
+				nulls[i + 1] ? NULL : (Node *) makeString(TextDatumGetCString(texts[i + 1])), -1));
+	}
+	return elements;
+}
+
+static CdcPipeline *
+find_pipeline(const char *name)
+{
+	Oid tables[2];
+	CdcPipeline *pipeline = cdc_pipeline_read(name, tables);
+
+	if (pipeline == NULL || pipeline->dropped)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("pipeline \"%s\" does not exist", name),
+				errhint("Make it with cdc.create_pipeline(); the view cdc.pipelines lists those "
+						"there are."));
+	return pipeline;
+}
+
+static void
+configure(CdcSnapshotSession *session, List *elements, CdcLookups *lookups)
+{
+	CdcOptions *options = &session->options;
+	CdcPipeline *pipeline = NULL;
+	CdcPublications *publications = cdc_publications_create(session->context);
+	const char *metadata;
+
+	cdc_options_read(options, NIL, elements);
+	if (options->pipeline)
+	{
+		pipeline = find_pipeline(options->pipeline);
+		cdc_options_read(options, pipeline->options, elements);
+	}
+	options->framing = CDC_FRAMING_FRAMES;
+	options->batch_bytes = INT_MAX;
+	if (options->source == NULL)
+		options->source = get_database_name(MyDatabaseId);
+	metadata = pipeline ? pipeline->metadata : "";
+	cdc_publications_set_names(publications, options->publication_names == NIL && pipeline
+												 ? pipeline->publications
+												 : options->publication_names);
+	cdc_recorder_init(&session->recorder, &session->output, &session->settings, lookups);
+	cdc_recorder_configure(&session->recorder, options->source, metadata);
+	session->relations = cdc_relation_cache_create(session->context, NULL, &session->encoding,
+												   &session->settings, lookups);
+	cdc_relation_cache_configure(session->relations, options, options->source, metadata, pipeline,
+								 publications);
+}
+
+CdcSnapshotSession *
+cdc_snapshot_session_start(ArrayType *options)
+{
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "cdc_decoder snapshot", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	CdcSnapshotSession *session = palloc0(sizeof(CdcSnapshotSession));
+
+	session->context = context;
+	cdc_encoding_init(&session->encoding);
+	initStringInfo(&session->message);
+	appendStringInfoSpaces(&session->message, VARHDRSZ);
+	session->output.ops = &output_ops;
+	session->output.target = session;
+	session->output.options = &session->options;
+	session->output.writer.encoding = &session->encoding;
+	configure(session, read_option_array(options), cdc_lookups_create(context, NULL));
+	MemoryContextSwitchTo(caller);
+	return session;
+}
+
+void
+cdc_snapshot_session_end(CdcSnapshotSession *session)
+{
+	cdc_settings_unpin(&session->settings);
+	MemoryContextDelete(session->context);
+}
+
+/*
+ * A role with REPLICATION may read all that is written to the table from now on, and may copy the whole
+ * server; so it may read its rows.  Policies are for those who read by SELECT.
+ */
+void
+cdc_snapshot_require_access(Relation relation)
+{
+	Oid relid = RelationGetRelid(relation);
+
+	if (has_rolreplication(GetUserId()))
+		return;
+	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("permission denied for table %s", RelationGetRelationName(relation)),
+				errhint("Existing rows are read by a role with REPLICATION, or one that may SELECT "
+						"from the table."));
+	if (check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED)
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("row-level security policies hold for table %s",
+					   RelationGetRelationName(relation)),
+				errhint("Existing rows are read by a role with REPLICATION or BYPASSRLS, or the "
+						"table's owner."));
+}

@@ -1,0 +1,275 @@
+# Chunks of existing rows, by SQL: what is between two watermarks, and that a chunk sees all that precedes the
+# first of them, also a transaction that waits for a synchronous standby.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+use CdcFrames;
+use CdcTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = make_node('chunks');
+my $chunk = 0;
+
+$node->safe_psql('postgres', q(
+	CREATE EXTENSION cdc_decoder;
+	CREATE TABLE t (id int PRIMARY KEY, v text);
+	INSERT INTO t SELECT g, 'old' FROM generate_series(1, 20) g));
+create_slot($node, 'postgres', 's');
+
+# ------------------------------------------------------------------------------------------------
+# Keys, bounds, filters
+# ------------------------------------------------------------------------------------------------
+
+# read_chunk's arguments from the relation on; returns the columns asked for
+sub chunk_sql
+{
+	my ($columns, $relation, %args) = @_;
+	my $array = sub { defined $_[0] ? "'{" . join(',', map { "\"$_\"" } @{ $_[0] }) . "}'" : 'NULL' };
+
+	$chunk++;
+	return sprintf("SELECT %s FROM cdc.read_chunk('{%s}', '%s'::regclass, %s, %s, %s, %s, %d, %d, '%s 0 %d')",
+		$columns, $args{options} // '', $relation, $array->($args{key}), $array->($args{after}), $array->($args{upto}),
+		defined $args{filter} ? "\$\$$args{filter}\$\$" : 'NULL', $args{max_rows} // 0, $args{max_bytes} // 0,
+		$args{token} // 'test', $chunk);
+}
+
+sub chunk
+{
+	return $node->safe_psql('postgres', chunk_sql(@_));
+}
+
+# The records of a chunk, without what differs each time.
+sub records_of
+{
+	my (@arguments) = @_;
+	my $file = output_file('chunk');
+	my $hex = chunk(q(encode(records, 'hex')), @arguments);
+
+	append_to_file($file, pack('H*', $hex) . "\n");
+	return [ map { $_->{payload} } grep { $_->{kind} eq 'D' } @{ read_frames($file)->[0]{frames} } ];
+}
+
+is(chunk('rows, scanned, last, done', 't', max_rows => 7), '7|7|{7}|f', 'the first rows, in the order of the key');
+is(chunk('rows, scanned, last, done', 't', key => ['id'], after => [7], max_rows => 7), '7|7|{14}|f', 'those behind them');
+is(chunk('rows, scanned, last, done', 't', after => [14], max_rows => 7), '6|6|{20}|t', 'the last ones');
+is(chunk('rows, scanned, last, done', 't', after => [20]), '0|0||t', 'behind the last one');
+is(chunk('rows, scanned, last, done', 't', after => [3], upto => [9]), '6|6|{9}|t', 'up to a key');
+is(chunk('rows, scanned, last, done', 't', filter => 'id % 5 = 0'), '4|20|{20}|t', 'a filter');
+is(chunk('rows < 20 AND NOT done', 't', max_bytes => 300), 't', 'a limit of bytes');
+is(chunk('low < high', 't'), 't', 'the watermarks enclose it');
+my ($record) = @{ records_of('t', max_rows => 1) };
+like($record,
+	qr/^\{"op":"snapshot","source":"postgres","schema":"public","table":"t","commit_lsn":"[0-9A-F\/]+","seq":1,"ts":"[^"]+","key":\{"id":1\},"after":\{"id":1,"v":"old"\}\}$/,
+	'a record');
+
+$node->safe_psql('postgres', q(
+	CREATE TYPE mood AS ENUM ('sad', 'ok', 'glad');
+	CREATE TABLE wide (a text COLLATE "C", m mood, n numeric, d timestamptz, x int, PRIMARY KEY (a, m, n, d));
+	INSERT INTO wide SELECT chr(97 + g / 40), (enum_range(NULL::mood))[g / 10 % 3 + 1], g % 10 / 4.0,
+		timestamptz '2026-03-01 00:00Z' + (g % 4) * interval '1 hour', g FROM generate_series(0, 199) g;
+	CREATE TABLE keyless (x int); INSERT INTO keyless SELECT generate_series(1, 5000);
+	CREATE TABLE by_identity (x int NOT NULL); CREATE UNIQUE INDEX by_identity_x ON by_identity (x);
+	ALTER TABLE by_identity REPLICA IDENTITY USING INDEX by_identity_x;
+	INSERT INTO by_identity SELECT generate_series(1, 9);
+	CREATE TABLE deferred (x int PRIMARY KEY DEFERRABLE); INSERT INTO deferred SELECT generate_series(1, 9);
+	CREATE TABLE parts (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+	CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10);
+	CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (10) TO (20);
+	CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY);
+	CREATE PUBLICATION roots FOR TABLE parts WITH (publish_via_partition_root);
+	CREATE PUBLICATION evens FOR TABLE t WHERE (id % 2 = 0)));
+
+# several columns of many types, by chunks of 7 rows; a session's settings must not matter
+my ($after, @found);
+my $settings = q(SET DateStyle = 'SQL, DMY'; SET TimeZone = 'Asia/Tokyo';);
+while (1)
+{
+	my ($last, $done) = split /\|/, $node->safe_psql('postgres',
+		$settings . chunk_sql(q(array_to_string(last, ';'), done), 'wide', max_rows => 7,
+			$after ? (key => [qw(a m n d)], after => $after) : ()));
+	last if $last eq '';
+	$after = [ split /;/, $last ];
+	push @found, $last;
+	last if $done eq 't';
+}
+my $expected = $node->safe_psql('postgres', q(
+	SET TimeZone = 'UTC';
+	SELECT concat_ws(';', a, m, n, to_char(d, 'YYYY-MM-DD HH24:MI:SS"+00"')) FROM (
+		SELECT *, row_number() OVER (ORDER BY a, m, n, d) AS i FROM wide) w WHERE i % 7 = 0 OR i = 200 ORDER BY i));
+is(join("\n", @found), $expected, 'chunks by four columns');
+
+is(chunk('rows, last, done', 'keyless'), '5000||t', 'a table without a key, as a whole');
+is(chunk('rows, last, done', 'by_identity', max_rows => 4), '4|{4}|f', 'by the replica identity');
+is(chunk('rows, last, done', 'deferred', max_rows => 4), '4|{4}|f', 'by a deferrable primary key');
+is(scalar(@{ records_of('t', options => 'publication_names,evens') }), 10, 'a row filter');
+is($node->safe_psql('postgres', q(
+		SELECT string_agg(name || coalesce(array_to_string(key, ','), '-') || has_identity, ' ' ORDER BY name)
+		FROM cdc.snapshot_relations('{}') WHERE schema = 'public')),
+	'by_identityxtrue deferredxfalse keyless-false parts_1idtrue parts_2idtrue tidtrue widea,m,n,dtrue',
+	'the tables there are');
+is($node->safe_psql('postgres', q(SELECT string_agg(name, ' ' ORDER BY name) FROM cdc.snapshot_relations('{publication_names,roots}'))),
+	'parts_1 parts_2', 'those of a publication');
+is($node->safe_psql('postgres', q(SELECT count(*) FROM cdc.snapshot_relations('{}', 'parts'::regclass))), '2', 'those of one table');
+$node->safe_psql('postgres', q(INSERT INTO parts VALUES (1, 'a'), (11, 'b')));
+like(records_of('parts_2', options => 'publication_names,roots')->[0], qr/"table":"parts",/, 'a partition under the name of the whole');
+
+foreach my $bad (
+	[ qr/has no primary key, so its rows can only be read all at once/, 'keyless', max_bytes => 1000 ],
+	[ qr/a key of "t" has 1 values, not 2/, 't', after => [ 1, 2 ] ],
+	[ qr/invalid input syntax for type integer: "x"/, 't', after => ['x'] ],
+	[ qr/is not the one that its rows were read by so far/, 't', key => ['v'], after => [1] ],
+	[ qr/no longer has a primary key/, 'keyless', after => [1] ],
+	[ qr/"parts" is not a table whose changes are decoded/, 'parts' ],
+	[ qr/"unlogged" is not a table whose changes are decoded/, 'unlogged' ],
+	[ qr/max_rows must not be negative/, 't', max_rows => -1 ],
+	[ qr/options must be pairs/, 't', options => 'format' ],
+	[ qr/pipeline "none" does not exist/, 't', options => 'pipeline,none' ],
+	[ qr/column "nothing" does not exist/, 't', filter => 'nothing = 1' ])
+{
+	my ($error, @arguments) = @$bad;
+	my (undef, undef, $stderr) = $node->psql('postgres', chunk_sql('rows', @arguments));
+	like($stderr, $error, "refused: $error");
+}
+
+# Who may read
+$node->safe_psql('postgres', q(
+	CREATE ROLE nobody LOGIN; CREATE ROLE reader LOGIN; CREATE ROLE streamer LOGIN REPLICATION;
+	GRANT SELECT ON t TO reader));
+foreach my $role ([ 'nobody', 0 ], [ 'reader', 1 ], [ 'streamer', 1 ])
+{
+	my (undef, $stdout, $stderr) = $node->psql('postgres', "SET ROLE $role->[0];" . chunk_sql('rows', 't'));
+	is($stdout, $role->[1] ? '20' : '', "$role->[0]") or diag($stderr);
+}
+$node->safe_psql('postgres', 'ALTER TABLE t ENABLE ROW LEVEL SECURITY');
+my (undef, undef, $denied) = $node->psql('postgres', 'SET ROLE reader;' . chunk_sql('rows', 't'));
+like($denied, qr/row-level security policies hold/, 'policies are not gone round');
+$node->safe_psql('postgres', 'ALTER TABLE t DISABLE ROW LEVEL SECURITY');
+
+# ------------------------------------------------------------------------------------------------
+# The window, and what precedes it
+# ------------------------------------------------------------------------------------------------
+
+my $marker = $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
+$node->safe_psql('postgres', q(SELECT pg_replication_slot_advance('s', pg_current_wal_insert_lsn())));
+$node->append_conf('postgresql.conf', q(synchronous_standby_names = 'never'));
+$node->reload;
+$node->poll_query_until('postgres', q(SELECT current_setting('synchronous_standby_names') = 'never'));
+
+# committed in the WAL, and waiting for a standby that does not exist
+my $waiting = $node->background_psql('postgres', on_error_stop => 0);
+$waiting->query_until(qr/begun/, "\\echo begun\nUPDATE t SET v = 'waits' WHERE id = 1;\n");
+$node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'))
+  or die 'no commit waits for a standby';
+is($node->safe_psql('postgres', 'SELECT v FROM t WHERE id = 1'), 'old', 'snapshots do not see what waits for a standby');
+like(slurp_bytes(decode_by_sql($node, 'postgres', 's')), qr/"v":"waits"/, 'but it has been decoded');
+
+# the chunk's low watermark comes behind it, so the chunk has to wait for it
+my $reader = $node->background_psql('postgres', on_error_stop => 0);
+$reader->query_until(qr/begun/, "\\echo begun\nSET lock_timeout = 0;\n"
+	  . chunk_sql(q('rows=' || rows || ' ' || encode(records, 'hex') AS r), 't') . ";\n\\echo finished\n");
+$node->poll_query_until('postgres', q(
+	SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE '%read_chunk%' AND wait_event = 'transactionid'))
+  or die 'the chunk does not wait';
+pass('a chunk waits for it');
+my (undef, undef, $timeout) = $node->psql('postgres', q(SET lock_timeout = '100ms';) . chunk_sql('rows', 't', token => 'other'));
+like($timeout, qr/canceling statement due to lock timeout/, 'lock_timeout is honoured');
+
+# in the window
+$node->safe_psql('postgres', q(
+	SET synchronous_commit = local;
+	UPDATE t SET v = 'window' WHERE id = 2;
+	UPDATE t SET id = 103 WHERE id = 3;
+	DELETE FROM t WHERE id = 4;
+	INSERT INTO t VALUES (105, 'window');
+	BEGIN; UPDATE t SET v = 'rolled back' WHERE id = 6; ROLLBACK;
+	UPDATE wide SET x = 0 WHERE a = 'a'));
+$node->append_conf('postgresql.conf', q(synchronous_standby_names = ''));
+$node->reload;
+$waiting->quit;
+my $printed = $reader->query_until(qr/finished/, '');
+$reader->quit;
+my ($rows, $hex) = $printed =~ /rows=(\d+) ([0-9a-f]+)/ or die "no chunk: $printed";
+my $file = output_file('chunk');
+append_to_file($file, pack('H*', $hex) . "\n");
+my %seen = map { $_->{payload} =~ /"after":\{"id":(\d+),"v":"(\w+)"/ ? ($1 => $2) : () } @{ read_frames($file)->[0]{frames} };
+is($seen{1}, 'waits', 'it then sees what was committed before the low watermark');
+
+# what the stream of that session is told
+my $frames = read_frames(decode($node, 'postgres', 's', options => { framing => 'frames', watermarks => 'test' }));
+my ($inside, %marks);
+foreach my $message (@$frames)
+{
+	foreach my $frame (@{ $message->{frames} })
+	{
+		next unless $frame->{kind} eq 'W';
+		$inside = $frame->{op} eq 'L' if $frame->{op} =~ /[LHV]/;
+		$marks{ $frame->{op} }++;
+		$marks{keys} .= $frame->{payload} if $frame->{op} eq 'K';
+		is($message->{frames}[-1]{kind}, 'C', "a watermark's message ends with a commit frame") if $frame->{op} =~ /[LHV]/;
+	}
+}
+# the high watermark may be void: a decoder that has just begun learns of what it depends on in between
+$marks{H} = ($marks{H} // 0) + (delete $marks{V} // 0);
+is_deeply([ map { $marks{$_} // 0 } qw(H K P U T) ], [ 1, 4, 0, 0, 0 ], 'watermarks, and one row for each record in between');
+is(length($marks{keys}) / 16, 5, 'an update of the key names both');
+my %known_by = reverse %{ key_hashes() };
+my @changed = map { $known_by{$_} // 'gone' } unpack('(a16)*', $marks{keys});
+is(join(' ', sort @changed), '103 105 2 gone gone', 'they are known as in chunks');
+
+# Rows by what they are known by: id => 16 bytes
+sub key_hashes
+{
+	my $bytes = pack('H*', chunk(q(encode(keys, 'hex')), 't'));
+	my %hashes;
+	while (length $bytes)
+	{
+		my ($hash, $text, $rest) = unpack('a16 N/a a*', $bytes);
+		$hashes{$text} = $hash;
+		$bytes = $rest;
+	}
+	return \%hashes;
+}
+
+foreach my $other ({}, { framing => 'frames' }, { framing => 'frames', watermarks => 'another' })
+{
+	my $bytes = slurp_bytes(decode($node, 'postgres', 's', options => $other));
+	unlike($bytes, qr/watermark/, 'other sessions see no watermarks');
+}
+unlike(slurp_bytes(decode_by_sql($node, 'postgres', 's')), qr/watermark/, 'nor do the SQL functions');
+
+# ------------------------------------------------------------------------------------------------
+# Where rows cannot be told apart
+# ------------------------------------------------------------------------------------------------
+
+# in_window(SQL, RELATION): the ops of frames between the watermarks of a chunk during which SQL was committed
+sub in_window
+{
+	my ($sql, $relation) = @_;
+	$node->safe_psql('postgres', q(SELECT pg_replication_slot_advance('s', pg_current_wal_insert_lsn())));
+	my $low = sub { my $mark = shift; return "SELECT pg_logical_emit_message(false, 'cdc_decoder.watermark', 'test 0 9 ' || '$relation'::regclass::oid || ' $mark');"; };
+	$node->safe_psql('postgres', $low->('low') . $sql . ';' . $low->('high'));
+	my $read = read_frames(decode($node, 'postgres', 's', options => { framing => 'frames', watermarks => 'test' }));
+	return join('', map { $_->{op} } grep { $_->{kind} eq 'W' } map { @{ $_->{frames} } } @$read);
+}
+
+$node->safe_psql('postgres', q(
+	CREATE TABLE toasted (id int PRIMARY KEY, v int, body text);
+	ALTER TABLE toasted ALTER body SET STORAGE EXTERNAL;
+	INSERT INTO toasted VALUES (1, 1, repeat('x', 5000));
+	CREATE TABLE full_identity (id int PRIMARY KEY, v int); ALTER TABLE full_identity REPLICA IDENTITY FULL;
+	INSERT INTO full_identity VALUES (1, 1)));
+is(in_window('UPDATE toasted SET v = 2', 'toasted'), 'LPH', 'a record without values that did not change');
+is(in_window('UPDATE toasted SET body = repeat($$y$$, 6000)', 'toasted'), 'LKH', 'and one with them');
+is(in_window('INSERT INTO keyless VALUES (1)', 'keyless'), 'LUH', 'a row without a key');
+is(in_window('UPDATE full_identity SET id = 2', 'full_identity'), 'LKH', 'REPLICA IDENTITY FULL');
+is(in_window('TRUNCATE toasted', 'toasted'), 'LTH', 'a truncation');
+like(in_window('TRUNCATE parts', 'parts_1'), qr/^LT[HV]$/, 'a truncation of the whole that it is a part of');
+is(in_window('UPDATE t SET v = v', 'wide'), 'LH', 'another table');
+is(in_window('UPDATE t SET v = v; ALTER PUBLICATION evens ADD TABLE wide', 'wide'), 'LV', 'publications that change');
+
+$node->stop;
+done_testing();
