@@ -97,7 +97,9 @@ parse_host(Authority *authority, char *text, uint16_t default_port, CdcError *er
 		*port++ = '\0';
 		number = parse_port(port);
 		if (number == 0)
-			return refuse_host(err, "not a port", port);
+			/* without a host in front, this is where a password stands */
+			return refuse_host(err, "not a port",
+							   port[strspn(port, "0123456789")] == '\0' ? port : "");
 	}
 	if (*host == '\0')
 		return refuse_host(err, "a host is missing", "");

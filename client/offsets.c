@@ -63,7 +63,7 @@ look_json(const CdcOptions *options, const SinkLook *look, const SlotInfo *slot)
 static void
 put_line(const char *name, const char *value)
 {
-	printf("%-22s%s\n", name, value);
+	printf("%-23s %s\n", name, value);
 }
 
 static void
@@ -77,9 +77,9 @@ put_position(const SinkLook *look)
 	put_line("system identifier", look->source.system_identifier);
 	put_line("database", look->source.database);
 	put_line("slot", look->source.slot);
-	printf("%-22s%" PRIu32 "\n", "timeline", position->timeline);
-	printf("%-22s%" PRIu32 "\n", "incarnation", position->incarnation);
-	printf("%-22s%s seq %" PRIu64 " part %u\n", "last record",
+	printf("%-23s %" PRIu32 "\n", "timeline", position->timeline);
+	printf("%-23s %" PRIu32 "\n", "incarnation", position->incarnation);
+	printf("%-23s %s seq %" PRIu64 " part %u\n", "last record",
 		   lsn_format(lsn, position->id.commit_lsn), position->id.seq,
 		   (unsigned) position->id.part);
 	put_line("last whole transaction", lsn_format(lsn, position->end_lsn));

@@ -87,6 +87,9 @@ names_sink(const char *uri, const char *name)
 static CdcStatus
 unknown_sink(const char *uri, const char *known, CdcError *err)
 {
+	/* what may hold a password is not shown */
+	bool is_path = uri[0] == '/' && strchr(uri, '@') == NULL;
+
 	for (int i = 0; left_out[i].name != NULL; i++)
 		if (names_sink(uri, left_out[i].name) || names_sink(uri, left_out[i].alias))
 		{
@@ -97,8 +100,8 @@ unknown_sink(const char *uri, const char *known, CdcError *err)
 			return CDC_USAGE;
 		}
 	cdc_error(err, CDC_USAGE, "sink \"%.*s\" is none of those that this cdc_client has",
-			  uri[0] == '/' ? (int) strlen(uri) : (int) strcspn(uri, "/?@"), uri);
-	if (uri[0] == '/')
+			  is_path ? (int) strlen(uri) : (int) strcspn(uri, ":/?@"), uri);
+	if (is_path)
 		cdc_error_hint(err, "For a file: file://%s.  Possible are: %s.", uri, known);
 	else
 		cdc_error_hint(err, "Possible are: %s.", known);
@@ -216,6 +219,32 @@ percent_decode(char *text)
 	return true;
 }
 
+/*
+ * A password with a raw '/' or '?' in it ends the authority too early, and what is behind that must not be
+ * taken for a path or parameter, which messages show: "redis://user:pa?ss@host".  What is cut off
+ * then has no '@', and is no host and port.
+ */
+static CdcStatus
+check_cut(const char *authority, const char *rest, CdcError *err)
+{
+	const char *colon = strrchr(authority, ':');
+
+	if (strchr(authority, '@') != NULL || colon == NULL || strchr(rest, '@') == NULL ||
+		authority[0] == '[' || colon[1 + strspn(colon + 1, "0123456789")] == '\0')
+		return CDC_OK;
+	cdc_error(err, CDC_USAGE, "user or password in the sink's URI has a '/' or '?' in it");
+	cdc_error_hint(err, "In user and password write %%XX for /, @, :, ?, & and %%: %%2F for /, "
+						"%%3F for ?.");
+	return CDC_USAGE;
+}
+
+/* A parameter as messages may show it: what has an '@' may be the rest of a password. */
+static const char *
+showable(const char *param)
+{
+	return strchr(param, '@') == NULL ? param : "...";
+}
+
 static CdcStatus
 parse_params(SinkUri *uri, char *query, CdcError *err)
 {
@@ -229,7 +258,8 @@ parse_params(SinkUri *uri, char *query, CdcError *err)
 		value = strchr(param, '=');
 		if (value == NULL || value == param)
 			return cdc_error(err, CDC_USAGE,
-							 "\"%s\" in the sink's URI is not of the form name=value", param);
+							 "\"%s\" in the sink's URI is not of the form name=value",
+							 showable(param));
 		*value++ = '\0';
 		if (uri->num_params == SINK_URI_MAX_PARAMS)
 			return cdc_error(err, CDC_USAGE, "the sink's URI has more than %d parameters",
@@ -238,7 +268,7 @@ parse_params(SinkUri *uri, char *query, CdcError *err)
 			return cdc_error(err, CDC_USAGE,
 							 "parameter \"%s\" of the sink's URI has a %% that is not followed by "
 							 "two hexadecimal digits; a %% itself is written %%25",
-							 param);
+							 showable(param));
 		for (int i = 0; i < uri->num_params; i++)
 			if (strcmp(uri->params[i].name, param) == 0)
 				return cdc_error(err, CDC_USAGE, "parameter \"%s\" is in the sink's URI twice",
@@ -255,6 +285,7 @@ sink_uri_parse(SinkUri *uri, const char *text, CdcError *err)
 {
 	char *query;
 	char *path;
+	CdcStatus status;
 
 	memset(uri, 0, sizeof(*uri));
 	/* Twice: the authority is a copy of its own, since no byte stands between it and the path. */
@@ -267,7 +298,8 @@ sink_uri_parse(SinkUri *uri, const char *text, CdcError *err)
 		*query++ = '\0';
 	path = strchr(path, ':');
 	if (path == NULL)
-		return cdc_error(err, CDC_USAGE, "sink \"%s\" is not a URI: it has no scheme", uri->buffer);
+		return cdc_error(err, CDC_USAGE, "sink \"%s\" is not a URI: it has no scheme",
+						 showable(uri->buffer));
 	path++;
 	if (strncmp(path, "//", 2) == 0)
 	{
@@ -278,6 +310,9 @@ sink_uri_parse(SinkUri *uri, const char *text, CdcError *err)
 		authority[length] = '\0';
 		uri->authority = authority;
 		path += 2 + length;
+		status = check_cut(authority, text + (path - uri->buffer), err);
+		if (status != CDC_OK)
+			return status;
 	}
 	uri->path = path;
 	if (!percent_decode(path))

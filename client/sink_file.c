@@ -169,8 +169,9 @@ file_create(Sink **result, const SinkConfig *config, CdcError *err)
 	if (status == CDC_OK && sink->uri.authority != NULL && sink->uri.authority[0] != '\0' &&
 		strcmp(sink->uri.authority, "localhost") != 0)
 	{
-		status = cdc_error(err, CDC_USAGE, "sink \"%s\" names the host \"%s\"", config->uri,
-						   sink->uri.authority);
+		/* another sink's URI with file: before it may have a password there */
+		status = cdc_error(err, CDC_USAGE, "the file sink's URI names the host \"%.*s\"",
+						   (int) strcspn(sink->uri.authority, ":@"), sink->uri.authority);
 		cdc_error_hint(err,
 					   "A path has three slashes before it: file:///var/lib/cdc/events.ndjson.");
 	}

@@ -4,14 +4,13 @@
  */
 #include "rpc_params.h"
 
-#include <ctype.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
-#include "options.h"
+#include "sink_param.h"
 
 #define KNOWN_PARAMS                                                                               \
 	"batch-bytes=SIZE, batch-records=N, timeout=DURATION, ack-timeout=DURATION, "                  \
@@ -30,58 +29,17 @@ read_text(void *field, const char *name, const char *value, CdcError *err)
 	return CDC_OK;
 }
 
-static CdcStatus
-read_size(void *field, const char *name, const char *value, CdcError *err)
-{
-	char what[80];
-	CdcStatus status;
-
-	snprintf(what, sizeof(what), "%s in the sink's URI", name);
-	status = options_parse_size(value, what, field, err);
-	if (status == CDC_OK && (*(uint64_t *) field < 1024 || *(uint64_t *) field > 64 << 20))
-		status = cdc_error(err, CDC_USAGE, "%s: \"%s\" is not between 1KiB and 64MiB", what, value);
-	return status;
-}
-
-static CdcStatus
-read_count(void *field, const char *name, const char *value, CdcError *err)
-{
-	char *end;
-
-	*(uint64_t *) field = strtoull(value, &end, 10);
-	if (!isdigit((unsigned char) *value) || *end != '\0' || *(uint64_t *) field < 1 ||
-		*(uint64_t *) field > 100000)
-		return cdc_error(err, CDC_USAGE,
-						 "%s=%s in the sink's URI is not a whole number from 1 to 100000", name,
-						 value);
-	return CDC_OK;
-}
-
-static CdcStatus
-read_duration(void *field, const char *name, const char *value, CdcError *err)
-{
-	char what[80];
-	CdcStatus status;
-
-	snprintf(what, sizeof(what), "%s in the sink's URI", name);
-	status = options_parse_duration(value, what, field, err);
-	if (status == CDC_OK &&
-		(*(int64_t *) field < CLOCK_SECOND / 10 || *(int64_t *) field > 3600 * CLOCK_SECOND))
-		status = cdc_error(err, CDC_USAGE, "%s: \"%s\" is not between 100ms and 1h", what, value);
-	return status;
-}
-
 static const struct
 {
 	const char *name;
-	CdcStatus (*read)(void *field, const char *name, const char *value, CdcError *err);
+	SinkParamReader read;
 	size_t field;
 } known_params[] = {
-	{"batch-bytes", read_size, offsetof(RpcParams, batch_bytes)},
-	{"batch-records", read_count, offsetof(RpcParams, batch_records)},
-	{"timeout", read_duration, offsetof(RpcParams, timeout)},
-	{"ack-timeout", read_duration, offsetof(RpcParams, ack_timeout)},
-	{"keepalive", read_duration, offsetof(RpcParams, keepalive)},
+	{"batch-bytes", sink_param_batch_bytes, offsetof(RpcParams, batch_bytes)},
+	{"batch-records", sink_param_batch_records, offsetof(RpcParams, batch_records)},
+	{"timeout", sink_param_timeout, offsetof(RpcParams, timeout)},
+	{"ack-timeout", sink_param_timeout, offsetof(RpcParams, ack_timeout)},
+	{"keepalive", sink_param_timeout, offsetof(RpcParams, keepalive)},
 	{"authority", read_text, offsetof(RpcParams, authority)},
 	{"metadata-file", read_text, offsetof(RpcParams, metadata_file)},
 	{"cafile", read_text, offsetof(RpcParams, ca_file)},
@@ -124,7 +82,11 @@ check_address(const RpcParams *params, CdcError *err)
 	}
 	if (good)
 		return CDC_OK;
-	cdc_error(err, CDC_USAGE, "\"%s\" in the sink's URI is not a host and a port", address);
+	/* without a host in front, a password stands where the port should */
+	cdc_error(err, CDC_USAGE, "\"%.*s\" in the sink's URI is not a host and a port",
+			  digits[strspn(digits, "0123456789")] == '\0' ? (int) strlen(address)
+														   : (int) (digits - address),
+			  address);
 	cdc_error_hint(err, "For example: grpc://localhost:50051, or grpcs://[::1]:50051.");
 	return CDC_USAGE;
 }

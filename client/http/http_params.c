@@ -14,7 +14,7 @@
 #include <curl/curl.h>
 
 #include "clock.h"
-#include "options.h"
+#include "sink_param.h"
 
 #define PREFIX "cdc."
 #define PREFIX_LENGTH 4
@@ -26,8 +26,6 @@
 	"cdc.compress=none|gzip|"                                                                      \
 	"zstd, cdc.timeout=DURATION, cdc.headers-file=PATH, cdc.secret-file=PATH, "                    \
 	"cdc.secret-env=NAME, cdc.cafile=PATH, cdc.cert=PATH, cdc.key=PATH"
-
-typedef CdcStatus (*ReadParam)(void *field, const char *name, const char *value, CdcError *err);
 
 static CdcStatus
 read_text(void *field, const char *name, const char *value, CdcError *err)
@@ -81,59 +79,17 @@ read_coding(void *field, const char *name, const char *value, CdcError *err)
 					 value);
 }
 
-/* A receiver has to take a body as a whole: beyond 64 MiB that is no batch any more. */
-static CdcStatus
-read_size(void *field, const char *name, const char *value, CdcError *err)
-{
-	char what[80];
-	CdcStatus status;
-
-	snprintf(what, sizeof(what), "%s in the sink's URI", name);
-	status = options_parse_size(value, what, field, err);
-	if (status == CDC_OK && (*(uint64_t *) field < 1024 || *(uint64_t *) field > 64 << 20))
-		status = cdc_error(err, CDC_USAGE, "%s: \"%s\" is not between 1KiB and 64MiB", what, value);
-	return status;
-}
-
-static CdcStatus
-read_count(void *field, const char *name, const char *value, CdcError *err)
-{
-	char *end;
-
-	*(uint64_t *) field = strtoull(value, &end, 10);
-	if (!isdigit((unsigned char) *value) || *end != '\0' || *(uint64_t *) field < 1 ||
-		*(uint64_t *) field > 100000)
-		return cdc_error(err, CDC_USAGE,
-						 "%s=%s in the sink's URI is not a whole number from 1 to 100000", name,
-						 value);
-	return CDC_OK;
-}
-
-static CdcStatus
-read_duration(void *field, const char *name, const char *value, CdcError *err)
-{
-	char what[80];
-	CdcStatus status;
-
-	snprintf(what, sizeof(what), "%s in the sink's URI", name);
-	status = options_parse_duration(value, what, field, err);
-	if (status == CDC_OK &&
-		(*(int64_t *) field < CLOCK_SECOND / 10 || *(int64_t *) field > 3600 * CLOCK_SECOND))
-		status = cdc_error(err, CDC_USAGE, "%s: \"%s\" is not between 100ms and 1h", what, value);
-	return status;
-}
-
 static const struct
 {
 	const char *name; /* without the prefix */
-	ReadParam read;
+	SinkParamReader read;
 	size_t field;
 } known_params[] = {
 	{"batch", read_batch, offsetof(HttpParams, shape)},
-	{"batch-bytes", read_size, offsetof(HttpParams, batch_bytes)},
-	{"batch-records", read_count, offsetof(HttpParams, batch_records)},
+	{"batch-bytes", sink_param_batch_bytes, offsetof(HttpParams, batch_bytes)},
+	{"batch-records", sink_param_batch_records, offsetof(HttpParams, batch_records)},
 	{"compress", read_coding, offsetof(HttpParams, coding)},
-	{"timeout", read_duration, offsetof(HttpParams, timeout)},
+	{"timeout", sink_param_timeout, offsetof(HttpParams, timeout)},
 	{"headers-file", read_text, offsetof(HttpParams, headers_file)},
 	{"secret-file", read_text, offsetof(HttpParams, secret_file)},
 	{"secret-env", read_text, offsetof(HttpParams, secret_env)},

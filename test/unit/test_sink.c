@@ -204,6 +204,36 @@ uris_are_taken_apart(void **state)
 	sink_uri_free(&uri);
 }
 
+/* Whatever is wrong with a URI: no part of its password is in what is said. */
+static void
+passwords_are_not_shown(void **state)
+{
+	static const char *const rests[] = {
+		"://u:secret?x@h/s", "://u:pa?secret@h/s",    "://u:pa?a=secret@h/s",
+		"://u:1?secret@h/s", "://u:pa/secret@h/s",    "://u:secret%zz@h/s",
+		"://u:secret",       "://u:secret/s?x=1",     "://u:pa?x=1&secret@h",
+		"://u:secret@h:x/s", "://u:secret@h/s?none=", "://u:1?%zsecret@h=1",
+		":u:secret@h/s",     "://u:pa#secret@h/s"};
+
+	(void) state;
+	for (int sink = -1; sink < 0 || sink_ops(sink) != NULL; sink++)
+		for (size_t i = 0; i < sizeof(rests) / sizeof(rests[0]); i++)
+		{
+			SinkConfig config = {.max_in_flight = 1 << 20};
+			Sink *made = NULL;
+			char uri[100];
+
+			snprintf(uri, sizeof(uri), "%s%s", sink < 0 ? "none" : sink_ops(sink)->name, rests[i]);
+			config.uri = uri;
+			memset(&err, 0, sizeof(err));
+			if (sink_create(&made, &config, &err) == CDC_OK)
+				sink_destroy(made);
+			if (strstr(err.message, "secret") != NULL || strstr(err.detail, "secret") != NULL ||
+				strstr(err.hint, "secret") != NULL)
+				fail_msg("%s: %s %s %s", uri, err.message, err.detail, err.hint);
+		}
+}
+
 static void
 bad_uris_are_refused(void **state)
 {
@@ -493,6 +523,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(looking_changes_nothing, setup, teardown),
 		cmocka_unit_test(uris_are_taken_apart),
 		cmocka_unit_test(bad_uris_are_refused),
+		cmocka_unit_test(passwords_are_not_shown),
 		cmocka_unit_test(commit_interval_has_a_default),
 		cmocka_unit_test_setup_teardown(sinks_are_chosen_by_scheme, setup, teardown),
 		cmocka_unit_test_setup_teardown(file_is_durable_when_asked, setup, teardown),
