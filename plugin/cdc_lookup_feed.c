@@ -337,9 +337,12 @@ make_room(Feed *feed)
 static bool
 prepare_feed(Feed *feed, Oid shadow, const Trigger *columns)
 {
-	feed->shadow = table_open(shadow, RowExclusiveLock);
+	Size size = sizeof(int16) * columns->tgnattr;
+
+	/* opening a table can make the relcache build the reference anew, whose triggers are then freed */
 	feed->ncolumns = columns->tgnattr;
-	feed->columns = columns->tgattr;
+	feed->columns = memcpy(palloc(size), columns->tgattr, size);
+	feed->shadow = table_open(shadow, RowExclusiveLock);
 	list_free(RelationGetIndexList(feed->shadow)); /* fills in rd_pkindex */
 	feed->shadow_index = feed->shadow->rd_pkindex;
 	if (!RelationIsUsedAsCatalogTable(feed->shadow) || !OidIsValid(feed->shadow_index) ||
