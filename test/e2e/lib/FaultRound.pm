@@ -277,6 +277,8 @@ sub ended_well
 	my $code = CdcStream::wait_client($client);
 	# 0: asked to stop; 3: gave up retrying.  systemd would not start the others again.
 	return 1 if $code == 3 || ($code == 0 && $client->{asked});
+	# asked before it had begun, so that SIGTERM itself ended it
+	return 1 if $code == 128 + 15 && $client->{asked} && CdcStream::client_log($client) eq '';
 	my $told = $self->{sink}->exactly_once ? qr/another client|fenced/ : qr/slot "bank" has moved on/;
 	return 1 if $code == 2 && $fenced && CdcStream::client_log($client) =~ $told;
 	die "the client has ended with exit code $code, see $client->{log}\n";
