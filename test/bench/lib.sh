@@ -154,7 +154,8 @@ autovacuum = off
 wal_sender_timeout = 0
 wal_writer_delay = 10ms"
 
-# Starts the server on a unix socket in $work.
+# Starts the server on a unix socket in $work; a script's server_own_settings come last, and so win.
+server_own_settings=
 bench_begin()
 {
 	bench_need_tools
@@ -188,6 +189,7 @@ bench_begin()
 		elif grep -qx extension_destdir <<<"$known"; then
 			echo "extension_destdir = '$work/install'"
 		fi
+		echo "$server_own_settings"
 		if grep -qx output_plugin_libraries <<<"$known"; then
 			echo "output_plugin_libraries = 'pgoutput, test_decoding, wal2json, decoderbufs, floor, cdc_decoder'"
 		fi

@@ -12,46 +12,13 @@
 use strict;
 use warnings;
 
+use FindBin;
 use List::Util qw(min);
 
+use lib "$FindBin::RealBin/lib";
+use BenchReport;
+
 my @ours = ('cdc-batched', 'cdc-frames', 'cdc-lines', 'cdc-wal2json', 'cdc-wal2json-lines');
-
-sub median
-{
-	my @sorted = sort { $a <=> $b } @_;
-	my $middle = int(@sorted / 2);
-	return @sorted % 2 ? $sorted[$middle] : ($sorted[ $middle - 1 ] + $sorted[$middle]) / 2;
-}
-
-sub geometric_mean
-{
-	my $sum = 0;
-	$sum += log($_) for @_;
-	return exp($sum / @_);
-}
-
-sub range
-{
-	my ($format, @values) = @_;
-	my @sorted = sort { $a <=> $b } @values;
-	return sprintf("$format ($format–$format)", median(@values), $sorted[0], $sorted[-1]);
-}
-
-sub table
-{
-	my ($head, @rows) = @_;
-	print '| ', join(' | ', @$head), " |\n";
-	print '|', join('|', map { $_ == 0 ? '---' : '---:' } 0 .. $#$head), "|\n";
-	print '| ', join(' | ', @$_), " |\n" for @rows;
-	print "\n";
-}
-
-sub parse_pairs
-{
-	my ($text) = @_;
-	return { failed => $1 } if $text =~ /^failed=(.*)$/;
-	return { map { /^([^=]+)=(.*)$/ ? ($1, $2) : die "report.pl: bad pair \"$_\"\n" } split / /, $text };
-}
 
 sub read_decode
 {
@@ -136,14 +103,6 @@ sub ratio_table
 	}
 	print "$title\n\n";
 	table([ '', @columns ], @rows);
-}
-
-# Whether a figure is where the project wants it.  $direction: 'at least' or 'at most'.
-sub goal
-{
-	my ($what, $figure, $direction, $limit) = @_;
-	my $met = $direction eq 'at least' ? $figure >= $limit : $figure <= $limit;
-	printf "- %s: %.2f; goal: %s %s: %s\n", $what, $figure, $direction, $limit, $met ? 'met' : '**missed**';
 }
 
 sub decode_goals
