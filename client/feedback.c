@@ -12,6 +12,9 @@
 /* What has become durable is told so soon; sooner would only make the server work. */
 #define PROGRESS_DELAY (CLOCK_SECOND / 2)
 
+/* And so soon where it is to be told at once: an update costs the server some ten microseconds. */
+#define PROMPT_DELAY (CLOCK_SECOND / 50)
+
 /*
  * A server that shuts down asks again as soon as it is answered, until all is confirmed: answers
  * keep this distance, so that the two do not spin.
@@ -74,13 +77,14 @@ int64_t
 feedback_deadline(const Feedback *feedback)
 {
 	int64_t delay = feedback->interval;
+	bool flushed = feedback_flushed(feedback) > feedback->told;
 
 	if (feedback->last_sent == 0)
 		return 0;
-	if ((feedback_flushed(feedback) > feedback->told ||
-		 written(feedback) > feedback->told_written) &&
-		delay > PROGRESS_DELAY)
+	if ((flushed || written(feedback) > feedback->told_written) && delay > PROGRESS_DELAY)
 		delay = PROGRESS_DELAY;
+	if (flushed && feedback->prompt && delay > PROMPT_DELAY)
+		delay = PROMPT_DELAY;
 	if (feedback->reply_due || feedback->ask_for_reply)
 		delay = REPLY_DISTANCE;
 	return feedback->last_sent + delay;

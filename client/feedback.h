@@ -18,6 +18,11 @@
 
 typedef struct Feedback
 {
+	/*
+	 * What is durable is told at once.	 For a sink that keeps no position: the server's memory is the only
+	 * one, and what it was not told comes again.
+	 */
+	bool prompt;
 	int64_t interval;      /* at least one update in so long */
 	uint64_t floor;        /* slot's confirmed_flush_lsn at the start */
 	uint64_t server_end;   /* the server's WAL end as last known */
@@ -30,7 +35,7 @@ typedef struct Feedback
 	bool ask_for_reply;    /* the next update asks the server to answer */
 } Feedback;
 
-/* status_interval is cut to a third of wal_sender_timeout (microseconds, 0: off). */
+/* status_interval is cut to a third of wal_sender_timeout (microseconds, 0: off).  prompt is false. */
 extern void feedback_start(Feedback *feedback, int64_t status_interval, int64_t wal_sender_timeout,
 						   uint64_t floor);
 

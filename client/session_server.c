@@ -106,6 +106,7 @@ settle_timeouts(Session *session, CdcError *err)
 				 (double) session->receive_timeout / CLOCK_SECOND);
 	}
 	feedback_start(&session->feedback, options->status_interval, timeout, 0);
+	session->feedback.prompt = session->state->sink->base.ops->keeps_no_position;
 	return CDC_OK;
 }
 

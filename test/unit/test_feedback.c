@@ -112,6 +112,23 @@ progress_is_told_soon_and_answers_at_once(void **state)
 	assert_int_equal(sent[33], 0);
 }
 
+/* Only what is durable hurries; what was received does not. */
+static void
+what_only_the_server_remembers_is_told_at_once(void **state)
+{
+	(void) state;
+	feedback_start(&feedback, 10 * CLOCK_SECOND, 0, 0x100);
+	feedback.prompt = true;
+	send_at(CLOCK_SECOND);
+	assert_int_equal(feedback_deadline(&feedback), 11 * CLOCK_SECOND);
+	feedback_note_received(&feedback, 0x500);
+	assert_int_equal(feedback_deadline(&feedback), CLOCK_SECOND + CLOCK_SECOND / 2);
+	feedback_note_durable(&feedback, 0x300);
+	assert_int_equal(feedback_deadline(&feedback), CLOCK_SECOND + CLOCK_SECOND / 50);
+	assert_int_equal(send_at(2 * CLOCK_SECOND), 0x300);
+	assert_int_equal(feedback_deadline(&feedback), 12 * CLOCK_SECOND);
+}
+
 static void
 messages_are_parsed(void **state)
 {
@@ -232,6 +249,7 @@ main(void)
 		cmocka_unit_test(tells_only_what_is_durable),
 		cmocka_unit_test(written_is_what_was_received),
 		cmocka_unit_test(progress_is_told_soon_and_answers_at_once),
+		cmocka_unit_test(what_only_the_server_remembers_is_told_at_once),
 		cmocka_unit_test(messages_are_parsed),
 		cmocka_unit_test(pauses_grow_and_vary),
 		cmocka_unit_test(gives_up_when_the_time_is_up),
