@@ -60,6 +60,9 @@ set_options(HttpRequest *request, const HttpParams *params)
 	bool good = curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
 
 	good = good && curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
+	/* one request at a time has nothing of HTTP/2 but its flow control */
+	good = good &&
+		   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1) == CURLE_OK;
 	good = good && curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK;
 	good = good && curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK;
 	good = good && curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK;

@@ -94,6 +94,7 @@ class Handler(BaseHTTPRequestHandler):
             append('requests', json.dumps({
                 'path': self.path, 'status': answer.get('status'), 'records': len(records),
                 'digest': hashlib.sha256(body).hexdigest(), 'length': len(body),
+                'alpn': getattr(self.connection, 'selected_alpn_protocol', lambda: None)(),
                 'peer': self.client_address[1], 'time': time.time(),
                 'headers': {name.lower(): value for name, value in self.headers.items()},
                 'signed': 'secret' in behaviour
@@ -137,6 +138,8 @@ def main():
     if len(sys.argv) > 3:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(sys.argv[3], sys.argv[4])
+        # whoever offers HTTP/2 gets it promised, and is then answered in HTTP/1.1
+        context.set_alpn_protocols(['h2', 'http/1.1'])
         if len(sys.argv) > 5:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(sys.argv[5])

@@ -58,6 +58,7 @@ $node->safe_psql('postgres', 'INSERT INTO t VALUES (0)');
 ($code, $log) = stream($receiver->url($ca));
 is($code, 0, 'and where none is wanted') or diag($log);
 is(scalar $receiver->records, 1, 'too');
+is(join(' ', map { $_->{alpn} } $receiver->requests), 'http/1.1', 'HTTP/1.1 is asked for, also where HTTP/2 could be had');
 
 $node->stop;
 done_testing();
