@@ -8,6 +8,7 @@
 
 #include "../plugin/cdc_protocol.h"
 #include "divert.h"
+#include "snapshot.h"
 
 /* Records rise strictly; otherwise one would be taken for a double and lost in silence. */
 static CdcStatus
@@ -23,7 +24,7 @@ check_order(Delivery *delivery, const RecordId *id, CdcError *err)
 			lsn_format(lsn, id->commit_lsn), lsn_format(seen_lsn, delivery->transaction_lsn));
 	if (delivery->frame.kind == CDC_FRAME_COMMIT && !message->transactional)
 		return CDC_OK; /* has the id of the message that it ends */
-	if (delivery->frame.kind == CDC_FRAME_SCHEMA)
+	if (delivery->frame.kind == CDC_FRAME_SCHEMA || delivery->frame.kind == CDC_FRAME_WATERMARK)
 		return CDC_OK; /* has none */
 	if (record_id_compare(id, &delivery->seen) <= 0)
 		return cdc_error(err, CDC_STOP,
@@ -51,20 +52,22 @@ position_after(const Session *session, const RecordId *id)
 
 /* Hands one record to the sink, unless the window is full or the sink is. */
 static CdcStatus
-deliver_record(Delivery *delivery, const RecordId *id, CdcError *err)
+deliver_record(Delivery *delivery, const MessageHeader *message, const Frame *frame,
+			   const RecordId *id, CdcError *err)
 {
 	Session *session = delivery->session;
 	StreamState *state = session->state;
 	const SinkOps *ops = state->sink->base.ops;
 	uint64_t in_flight = session->taken_bytes - session->progress.durable_bytes;
-	uint32_t length = delivery->frame.payload_length;
+	uint32_t length = frame->payload_length;
 	Position after = position_after(session, id);
-	SinkRecord record = {.message = &session->reader.message,
-						 .frame = &delivery->frame,
-						 .id = *id,
-						 .incarnation = after.incarnation};
+	SinkRecord record = {
+		.message = message, .frame = frame, .id = *id, .incarnation = after.incarnation};
 	bool taken;
 	CdcStatus status;
+
+	if (delivery->cursor != NULL)
+		after.snapshot = delivery->cursor;
 
 	if (divert_wanted(session, id))
 	{
@@ -103,13 +106,12 @@ deliver_record(Delivery *delivery, const RecordId *id, CdcError *err)
 
 /* A fact about a relation: however often it comes, it moves no position. */
 static CdcStatus
-deliver_schema(Delivery *delivery, CdcError *err)
+deliver_schema(Delivery *delivery, const MessageHeader *message, const Frame *frame, CdcError *err)
 {
 	Session *session = delivery->session;
 	const SinkOps *ops = session->state->sink->base.ops;
-	SinkRecord record = {.message = &session->reader.message,
-						 .frame = &delivery->frame,
-						 .incarnation = session->taken.incarnation};
+	SinkRecord record = {
+		.message = message, .frame = frame, .incarnation = session->taken.incarnation};
 	CdcStatus status;
 
 	if (!ops->takes_schemas)
@@ -123,7 +125,7 @@ deliver_schema(Delivery *delivery, CdcError *err)
 		session_sink_status(session, ops->deliver(session->state->sink, &record, &session->taken,
 												  &delivery->record_taken, err));
 	if (status == CDC_OK && delivery->record_taken)
-		session->taken_bytes += delivery->frame.payload_length;
+		session->taken_bytes += frame->payload_length;
 	else
 		delivery->sink_full = true;
 	return status;
@@ -141,12 +143,71 @@ end_transaction(Delivery *delivery, const RecordId *id, CdcError *err)
 	if (end_lsn <= session->taken.end_lsn)
 		return CDC_OK; /* was whole before this session */
 	after = position_after(session, id);
+	if (delivery->cursor != NULL)
+	{
+		after.id.seq = delivery->chunk_end;
+		after.snapshot = delivery->cursor;
+		delivery->cursor = NULL;
+	}
 	after.end_lsn = end_lsn;
 	if (after.confirmed < end_lsn)
 		after.confirmed = end_lsn;
 	session->taken = after;
 	return session_sink_status(session, session->state->sink->base.ops->end_transaction(
 											session->state->sink, &after, err));
+}
+
+/*
+ * A watermark: what changed since the first one, or, at the second one, what is left of the chunk.  *done:
+ * nothing more.
+ */
+static CdcStatus
+deliver_chunk(Delivery *delivery, bool *done, CdcError *err)
+{
+	Snapshot *snapshot = delivery->session->snapshot;
+	const Frame *watermark = &delivery->frame;
+	SnapshotItem item;
+	SnapshotStep step = SNAPSHOT_RECORD;
+	CdcStatus status = CDC_OK;
+
+	*done = true;
+	if (watermark->op != CDC_WATERMARK_HIGH && watermark->op != CDC_WATERMARK_HIGH_VOID)
+	{
+		snapshot_note(snapshot, watermark);
+		return CDC_OK;
+	}
+	while (status == CDC_OK && !delivery->sink_full)
+	{
+		status = snapshot_next(snapshot, watermark, &step, &item, err);
+		if (status != CDC_OK || step != SNAPSHOT_RECORD)
+			break;
+		delivery->cursor = item.cursor;
+		delivery->record_taken = false;
+		if (item.frame->kind == CDC_FRAME_SCHEMA)
+			status = deliver_schema(delivery, item.message, item.frame, err);
+		else
+		{
+			RecordId id = {delivery->session->reader.message.commit_lsn, item.frame->seq,
+						   item.frame->part};
+
+			status = deliver_record(delivery, item.message, item.frame, &id, err);
+			delivery->seen = id;
+		}
+		if (delivery->record_taken)
+			snapshot_taken(snapshot);
+		if (divert_settling(delivery))
+			delivery->sink_full = true;
+	}
+	*done = status == CDC_OK && step == SNAPSHOT_END;
+	if (step == SNAPSHOT_WAIT)
+		delivery->sink_full = true;
+	delivery->record_taken = false;
+	if (*done)
+	{
+		delivery->cursor = item.cursor;
+		delivery->chunk_end = item.end_seq;
+	}
+	return status;
 }
 
 /* Hands over the frame at hand; have_frame stays set where the sink is full. */
@@ -159,15 +220,23 @@ hand_over(Delivery *delivery, CdcError *err)
 	bool is_record = frame->kind == CDC_FRAME_RECORD || frame->payload_length > 0;
 	CdcStatus status = CDC_OK;
 
-	if (frame->kind == CDC_FRAME_SCHEMA)
+	if (frame->kind == CDC_FRAME_WATERMARK)
 	{
-		status = deliver_schema(delivery, err);
+		bool done;
+
+		status = deliver_chunk(delivery, &done, err);
+		if (status != CDC_OK || !done)
+			return status;
+	}
+	else if (frame->kind == CDC_FRAME_SCHEMA)
+	{
+		status = deliver_schema(delivery, &session->reader.message, frame, err);
 		if (status != CDC_OK || !delivery->record_taken)
 			return status;
 	}
 	else if (is_record && !delivery->record_taken && record_id_compare(&id, &session->start.id) > 0)
 	{
-		status = deliver_record(delivery, &id, err);
+		status = deliver_record(delivery, &session->reader.message, frame, &id, err);
 		if (status != CDC_OK || !delivery->record_taken)
 			return status;
 	}

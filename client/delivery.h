@@ -17,9 +17,11 @@ typedef struct Delivery
 	bool record_taken;   /* of that frame: what is left is the end of its transaction */
 	bool in_transaction; /* frames came, the commit frame did not yet */
 	uint64_t transaction_lsn;
-	uint64_t ended_lsn; /* the end of the last transaction that came whole; 0: none yet */
-	RecordId seen;      /* the last record that came in this session */
-	bool settling;      /* a record was diverted, and the position behind it is not durable yet */
+	uint64_t ended_lsn;           /* the end of the last transaction that came whole; 0: none yet */
+	RecordId seen;                /* the last record that came in this session */
+	const SnapshotCursor *cursor; /* of the chunk whose second watermark is at hand; NULL: none */
+	uint64_t chunk_end;           /* seq of the position behind it */
+	bool settling; /* a record was diverted, and the position behind it is not durable yet */
 	bool
 		sink_full; /* the window or the sink is: nothing more is handed over until this is cleared */
 } Delivery;

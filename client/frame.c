@@ -93,6 +93,11 @@ is_version(const char *key, uint32_t length)
 	return true;
 }
 
+/* As text, for strchr(). */
+static const char watermark_ops[] = {
+	CDC_WATERMARK_LOW,         CDC_WATERMARK_HIGH,    CDC_WATERMARK_HIGH_VOID, CDC_WATERMARK_ROW,
+	CDC_WATERMARK_PARTIAL_ROW, CDC_WATERMARK_UNKNOWN, CDC_WATERMARK_TRUNCATED, '\0'};
+
 static bool
 kind_and_op_known(uint8_t kind, uint8_t op, uint32_t payload_length)
 {
@@ -103,9 +108,12 @@ kind_and_op_known(uint8_t kind, uint8_t op, uint32_t payload_length)
 		case CDC_FRAME_RECORD:
 			return op == CDC_OP_INSERT || op == CDC_OP_UPDATE || op == CDC_OP_DELETE ||
 				   op == CDC_OP_TRUNCATE || op == CDC_OP_MESSAGE || op == CDC_OP_BEGIN ||
-				   op == CDC_OP_DDL;
+				   op == CDC_OP_DDL || op == CDC_OP_SNAPSHOT;
 		case CDC_FRAME_SCHEMA:
 			return op == 0 && payload_length > 0;
+		case CDC_FRAME_WATERMARK:
+			return payload_length % CDC_WATERMARK_KEY_SIZE == 0 && op != 0 &&
+				   strchr(watermark_ops, op) != NULL;
 		case CDC_FRAME_COMMIT:
 			return payload_length == 0 ? op == 0 || op == CDC_OP_COMMIT : op == CDC_OP_COMMIT;
 		default:
@@ -216,6 +224,8 @@ frame_op_name(uint8_t op)
 			return "commit";
 		case CDC_OP_DDL:
 			return "ddl";
+		case CDC_OP_SNAPSHOT:
+			return "snapshot";
 		default:
 			return "other";
 	}

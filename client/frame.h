@@ -27,11 +27,12 @@ typedef struct MessageHeader
 	uint32_t xid;
 } MessageHeader;
 
-/* A record, a schema record, or the end of a transaction.  Relation frames are taken in by the reader itself. */
+/* A record, a schema record, a watermark, or the end of a transaction.  Relation frames are taken in by the reader itself. */
 typedef struct Frame
 {
-	uint8_t kind; /* CDC_FRAME_RECORD, CDC_FRAME_SCHEMA or CDC_FRAME_COMMIT */
-	uint8_t op;   /* CDC_OP_*; 0: a schema record, or none (a commit frame without payload) */
+	uint8_t kind; /* CDC_FRAME_RECORD, CDC_FRAME_SCHEMA, CDC_FRAME_WATERMARK or CDC_FRAME_COMMIT */
+	uint8_t
+		op; /* CDC_OP_*, of a watermark CDC_WATERMARK_*; 0: a schema record, or none (a commit frame without payload) */
 	uint16_t part;
 	uint64_t seq;
 	const Relation *relation; /* NULL: the record belongs to none */

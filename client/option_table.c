@@ -57,6 +57,13 @@ static const OptionMember until_members[] = {
 	{NULL, 0, false},
 };
 
+static const OptionMember snapshot_members[] = {
+	{"initial", offsetof(CdcOptions, snapshot_initial), true},
+	{"never", offsetof(CdcOptions, snapshot_never), true},
+	{"only", offsetof(CdcOptions, snapshot_only), true},
+	{NULL, 0, false},
+};
+
 static const OptionMember accept_members[] = {
 	{"gap", offsetof(CdcOptions, accept_gap), true},
 	{"divergence", offsetof(CdcOptions, accept_divergence), true},
@@ -108,6 +115,10 @@ const OptionDef option_table[] = {
 	{.name = "until", .type = OPTION_CHOICE, .commands = STREAM, .members = until_members,
 	 .argument = "now",
 	 .doc = "stop when everything that the server has written by now is durable"},
+	{.name = "snapshot", .type = OPTION_CHOICE, .commands = STREAM, .members = snapshot_members,
+	 .argument = "initial|never|only",
+	 .doc = "whether existing rows are delivered, too: if the sink has no position yet; not at all; or "
+			"these and then no more (default: initial where this run creates the slot, else never)"},
 	{.name = "require-position", .type = OPTION_BOOL, .commands = STREAM, AT(require_position),
 	 .doc = "refuse a sink that holds no position of this source yet"},
 	{.name = "accept", .type = OPTION_SET, .commands = STREAM, .members = accept_members,

@@ -72,6 +72,10 @@ typedef struct CdcOptions
 	char *on_error;          /* --on-error */
 	const char *dead_letter; /* the URI in on_error; NULL: stop */
 
+	bool snapshot_initial; /* --snapshot=initial, never, only; none of them: its default */
+	bool snapshot_never;
+	bool snapshot_only;
+
 	bool require_position;    /* refuse a sink without a position */
 	bool accept_gap;          /* --accept=gap */
 	bool accept_divergence;   /* --accept=divergence */

@@ -156,6 +156,7 @@ struct json_object *
 position_to_json(const Source *source, const Position *position)
 {
 	struct json_object *object = json_object_new_object();
+	struct json_object *snapshot;
 
 	json_object_object_add(object, "system_identifier",
 						   json_object_new_string(source->system_identifier));
@@ -169,6 +170,9 @@ position_to_json(const Source *source, const Position *position)
 	add_lsn(object, "end_lsn", position->end_lsn);
 	add_lsn(object, "confirmed", position->confirmed);
 	add_int64(object, "commit_time", position->commit_time);
+	snapshot = snapshot_cursor_to_json(position->snapshot, &position->id);
+	if (snapshot != NULL)
+		json_object_object_add(object, "snapshot", snapshot);
 	return object;
 }
 
@@ -247,6 +251,7 @@ position_from_json(struct json_object *object, Source *source, Position *positio
 	int64_t timeline;
 	int64_t incarnation;
 	int64_t part;
+	struct json_object *snapshot;
 
 	if (!json_object_is_type(object, json_type_object) ||
 		!get_name(object, "system_identifier", source->system_identifier,
@@ -265,5 +270,7 @@ position_from_json(struct json_object *object, Source *source, Position *positio
 	position->timeline = (uint32_t) timeline;
 	position->incarnation = (uint32_t) incarnation;
 	position->id.part = (uint16_t) part;
-	return true;
+	position->snapshot = NULL;
+	return !json_object_object_get_ex(object, "snapshot", &snapshot) ||
+		   snapshot_cursor_from_json(snapshot, &position->snapshot);
 }

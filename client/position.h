@@ -14,6 +14,7 @@
 #include <json-c/json.h>
 
 #include "error.h"
+#include "snapshot_cursor.h"
 
 /* PostgreSQL's text form of an LSN, "16/B374D848", with its terminator. */
 #define LSN_TEXT_SIZE 18
@@ -60,6 +61,8 @@ typedef struct Position
 	uint64_t end_lsn;
 	uint64_t confirmed;
 	int64_t commit_time; /* of id's transaction, microseconds since 2000-01-01 UTC; 0: none yet */
+	const struct SnapshotCursor
+		*snapshot; /* of existing rows, which is not through; NULL: none.  Lives in its own list */
 } Position;
 
 /*

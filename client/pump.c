@@ -21,6 +21,7 @@
 #include "divert.h"
 #include "log.h"
 #include "session_server.h"
+#include "snapshot.h"
 #include "wal_message.h"
 
 /* A signal that arrives just before poll() is noticed after this at the latest. */
@@ -86,8 +87,8 @@ endpos_reached(const Session *session, uint64_t wal_end)
 {
 	uint64_t endpos = session->state->endpos;
 
-	if (endpos == 0)
-		return false;
+	if (endpos == 0 || snapshot_is_active(session->snapshot))
+		return false; /* existing rows are delivered behind what was asked for, and were asked for, too */
 	return session->flush_lsn > endpos ? wal_end > endpos : wal_end >= endpos;
 }
 
@@ -119,7 +120,7 @@ receive_data(Pump *pump, const WalMessage *message, int64_t now, CdcError *err)
 	feedback_note_received(&session->feedback, message->wal_end);
 	pump->idle_lsn = 0;
 	pump->idle_asked = false;
-	if (endpos != 0 && !pump->delivery.in_transaction &&
+	if (endpos != 0 && !snapshot_is_active(session->snapshot) && !pump->delivery.in_transaction &&
 		session->reader.message.commit_lsn > endpos)
 	{
 		begin_stop(pump, PUMP_ENDPOS, now);
@@ -266,6 +267,22 @@ poll_sink(Session *session, int64_t now, CdcError *err)
 	return divert ? CDC_REFUSED : status;
 }
 
+/* Existing rows, and what is remembered of those that are durable. */
+static CdcStatus
+turn_snapshot(Pump *pump, int64_t now, CdcError *err)
+{
+	Session *session = pump->session;
+	CdcStatus status = CDC_OK;
+
+	snapshot_cursor_release(session->progress.durable.snapshot);
+	if (!pump->stopping)
+		status = snapshot_turn(session->snapshot, now, !pump->delivery.in_transaction, err);
+	if (status == CDC_OK && session->state->options->snapshot_only &&
+		!snapshot_is_active(session->snapshot))
+		begin_stop(pump, PUMP_SNAPSHOT, now);
+	return status;
+}
+
 /* The sink's and the server's turn. */
 static CdcStatus
 take_turn(Pump *pump, int64_t now, CdcError *err)
@@ -283,6 +300,8 @@ take_turn(Pump *pump, int64_t now, CdcError *err)
 		status = session_sink_status(session, ops->flush(state->sink, err));
 	if (status == CDC_OK)
 		status = poll_sink(session, now, err);
+	if (status == CDC_OK)
+		status = turn_snapshot(pump, now, err);
 	if (status != CDC_OK)
 		return status;
 	/* What was accepted was accepted once: a gap that opens later is another one. */
@@ -308,7 +327,7 @@ wait_for_events(Pump *pump, bool read_socket, CdcError *err)
 	int64_t now = clock_now();
 	int64_t deadline = feedback_deadline(&session->feedback);
 	SinkWait wait = {0};
-	struct pollfd fds[SINK_MAX_FDS + 1];
+	struct pollfd fds[SINK_MAX_FDS + 2];
 
 	sink->base.ops->wait(sink, now, &wait);
 	memcpy(fds, wait.fds, (size_t) wait.num_fds * sizeof(fds[0]));
@@ -323,7 +342,10 @@ wait_for_events(Pump *pump, bool read_socket, CdcError *err)
 		deadline = wait.deadline;
 	if (ask_deadline(pump) < deadline)
 		deadline = ask_deadline(pump);
-	if (poll(fds, (nfds_t) wait.num_fds + 1, clock_timeout_ms(now, deadline, LONGEST_SLEEP_MS)) <
+	fds[wait.num_fds + 1] = (struct pollfd){.fd = -1, .events = POLLIN};
+	if (!pump->stopping)
+		fds[wait.num_fds + 1].fd = snapshot_wait(session->snapshot, &deadline);
+	if (poll(fds, (nfds_t) wait.num_fds + 2, clock_timeout_ms(now, deadline, LONGEST_SLEEP_MS)) <
 			0 &&
 		errno != EINTR)
 		return cdc_error(err, CDC_RETRY, "poll() failed: %s", strerror(errno));

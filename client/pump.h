@@ -12,6 +12,7 @@ typedef enum PumpEnd
 {
 	PUMP_INTERRUPTED, /* a stop signal */
 	PUMP_ENDPOS,      /* everything up to endpos is durable */
+	PUMP_SNAPSHOT,    /* existing rows are durable, and no more was asked for */
 	PUMP_CLOSED,      /* whoever read from the sink has gone */
 } PumpEnd;
 

@@ -69,6 +69,23 @@ split_names(const uint8_t *payload, uint32_t length, const uint8_t *names[3], ui
 	return at == length;
 }
 
+/* Announced again as it was, as each chunk of a snapshot does: what was derived from it stays. */
+static bool
+is_known(const Relation *relation, const uint8_t *names[3], const uint16_t lengths[3])
+{
+	const char *known[3];
+
+	if (relation == NULL)
+		return false;
+	known[0] = relation->schema;
+	known[1] = relation->table;
+	known[2] = relation->target;
+	for (int i = 0; i < 3; i++)
+		if (strlen(known[i]) != lengths[i] || memcmp(known[i], names[i], lengths[i]) != 0)
+			return false;
+	return true;
+}
+
 CdcStatus
 relation_announce(RelationTable *table, uint32_t number, const uint8_t *payload, uint32_t length,
 				  CdcError *err)
@@ -90,6 +107,8 @@ relation_announce(RelationTable *table, uint32_t number, const uint8_t *payload,
 						 number, length);
 	if (reserve(table, number, err) != CDC_OK)
 		return CDC_RETRY;
+	if (is_known(table->relations[number], names, lengths))
+		return CDC_OK;
 	relation = malloc(sizeof(*relation) + lengths[0] + lengths[1] + lengths[2] + 3);
 	if (relation == NULL)
 		return cdc_error(err, CDC_RETRY, "out of memory for relation number %" PRIu32, number);

@@ -19,6 +19,7 @@
 #include "clock.h"
 #include "log.h"
 #include "session_server.h"
+#include "snapshot.h"
 #include "wal_message.h"
 
 /* How long the server may take to end CopyBoth; a large transaction under way can keep it busy. */
@@ -101,6 +102,7 @@ resume(Session *session, CdcError *err)
 		.require_position = state->options->require_position,
 		.accepts = state->accepts,
 	};
+	bool begins = false;
 	CdcStatus status;
 
 	session->sink_open = true; /* close() is safe after a failed open() */
@@ -118,8 +120,9 @@ resume(Session *session, CdcError *err)
 	session->start = session->taken = plan.start;
 	session->feedback.floor = session->slot.confirmed_flush_lsn;
 	feedback_note_server_end(&session->feedback, session->flush_lsn);
-	if (!plan.changed)
-		return CDC_OK;
+	status = snapshot_open(&session->snapshot, session, input.found, &begins, err);
+	if (status != CDC_OK || (!plan.changed && !begins))
+		return status;
 	return session_sink_status(session, ops->store(state->sink, &session->taken, err));
 }
 
@@ -157,6 +160,7 @@ session_open(Session *session, StreamState *state, CdcError *err)
 
 	memset(session, 0, sizeof(*session));
 	session->state = state;
+	snapshot_make_token(session->token);
 	status = pgconn_open(&session->conn, state->options->dbname, PGCONN_REPLICATION,
 						 state->interrupted, err);
 	if (status == CDC_OK)
@@ -200,6 +204,21 @@ session_leave(Session *session)
 	}
 }
 
+/* Where the sink keeps no position, how far existing rows have come is known here only. */
+static void
+remember_snapshot(const Session *session)
+{
+	StreamState *state = session->state;
+	const Position *durable = &session->progress.durable;
+
+	if (session->snapshot == NULL || !state->sink->base.ops->keeps_no_position)
+		return;
+	state->snapshot_known = true;
+	state->snapshot_id = durable->id;
+	state->snapshot_cursor =
+		durable->snapshot != NULL ? durable->snapshot : session->start.snapshot;
+}
+
 void
 session_close(Session *session)
 {
@@ -214,6 +233,9 @@ session_close(Session *session)
 		session->sink_failed = true;
 		log_error(LOG_DEBUG, &ignored);
 	}
+	remember_snapshot(session);
+	snapshot_close(session->snapshot);
+	session->snapshot = NULL;
 	if (session->sink_open)
 		state->sink->base.ops->close(state->sink);
 	session->sink_open = false;

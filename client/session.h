@@ -43,9 +43,15 @@ typedef struct StreamState
 	ResumeAccepts accepts; /* until the position that they led to is durable */
 	bool selection_known;  /* what is selected by name exists, or need not */
 	uint64_t endpos;       /* 0: none */
+	bool slot_created;     /* by this run */
 	uint64_t records;      /* delivered since the start */
 	uint64_t bytes;
 	RecordId handed_over; /* the furthest record that any session gave to the sink */
+
+	/* of a sink that keeps no position: how far existing rows were delivered when the last session ended */
+	bool snapshot_known;
+	const SnapshotCursor *snapshot_cursor;
+	RecordId snapshot_id;
 
 	Refusal refusal;
 	DeadLetters *dead_letters; /* NULL: --on-error=stop */
@@ -65,6 +71,8 @@ typedef struct Session
 	TimelineHistory history;
 	SlotInfo slot;
 	FrameReader reader;
+	char token[33];            /* of this session's watermarks */
+	struct Snapshot *snapshot; /* existing rows; NULL: none are wanted */
 	Feedback feedback;
 	bool sink_open;
 	bool

@@ -151,6 +151,7 @@ find_slot(Session *session, CdcError *err)
 							 session->state->interrupted, log_notice, &consistent_point, err);
 		if (status == CDC_OK)
 		{
+			session->state->slot_created = true;
 			log_line(LOG_INFO, "created slot \"%s\" at %s", options->slot,
 					 lsn_format(lsn, consistent_point));
 			status = slot_read(session->conn, options->slot, &session->slot, err);
@@ -203,15 +204,15 @@ append(char **command, const char *fmt, ...)
 
 /* START_REPLICATION with all plugin options; malloc'd, NULL: out of memory. */
 static char *
-build_start_command(const CdcOptions *options)
+build_start_command(const CdcOptions *options, const char *token)
 {
 	char *command = NULL;
 	char *slot = pgconn_quote_identifier(options->slot);
 	bool good =
 		slot != NULL && append(&command,
 							   "START_REPLICATION SLOT %s LOGICAL 0/0 (\"framing\" 'frames', "
-							   "\"protocol_version\" '1'",
-							   slot);
+							   "\"protocol_version\" '1', \"watermarks\" '%s'",
+							   slot, token);
 
 	free(slot);
 	for (int i = 0; i < options->num_plugin_options && good; i++)
@@ -237,7 +238,7 @@ static CdcStatus
 start_replication(Session *session, CdcError *err)
 {
 	const CdcOptions *options = session->state->options;
-	char *command = build_start_command(options);
+	char *command = build_start_command(options, session->token);
 	PGresult *result;
 	char what[120];
 	CdcStatus status;

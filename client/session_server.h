@@ -17,7 +17,8 @@ extern CdcStatus session_learn_server(Session *session, CdcError *err) CDC_MUST_
 extern CdcStatus session_acquire_slot(Session *session, CdcError *err) CDC_MUST_CHECK;
 
 /* By a connection of its own: up to where the server now has what it could have sent to any client. */
-extern CdcStatus session_read_wal_end(Session *session, uint64_t *lsn, CdcError *err) CDC_MUST_CHECK;
+extern CdcStatus session_read_wal_end(Session *session, uint64_t *lsn,
+									  CdcError *err) CDC_MUST_CHECK;
 
 /*
  * Of a session that began on a standby: CDC_RETRY where that has been promoted since, or has followed

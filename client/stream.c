@@ -215,6 +215,7 @@ log_end(const Stream *stream)
 	static const char *const reasons[] = {
 		[PUMP_INTERRUPTED] = "stopped by a signal",
 		[PUMP_ENDPOS] = "reached the end asked for",
+		[PUMP_SNAPSHOT] = "delivered the existing rows asked for",
 		[PUMP_CLOSED] = "whoever read from the standard output has gone",
 	};
 	char lsn[LSN_TEXT_SIZE];

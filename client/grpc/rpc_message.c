@@ -183,6 +183,7 @@ read_position(Position *position, const Cdc__V1__Position *said)
 	position->end_lsn = said->end_lsn;
 	position->confirmed = said->confirmed;
 	position->commit_time = said->commit_time;
+	position->snapshot = NULL; /* the protocol does not tell it */
 	return said->part <= UINT16_MAX;
 }
 

@@ -234,7 +234,7 @@ refuses_unknown_frames(void **state)
 		char kind;
 		char op;
 	} bad[] = {{'S', 's'}, {'F', 'i'}, {'X', 'i'}, {0, 0},     {'D', 0},
-			   {'D', 'c'}, {'D', 's'}, {'D', 'x'}, {'C', 'i'}, {'R', 'i'}};
+			   {'D', 'c'}, {'W', 'i'}, {'D', 'x'}, {'C', 'i'}, {'R', 'i'}};
 	Builder builder;
 	Frame frame;
 	int count;

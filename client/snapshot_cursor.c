@@ -1,0 +1,269 @@
+/*
+ * snapshot_cursor.c
+ *		How far a snapshot of existing rows has come.
+ */
+#include "snapshot_cursor.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../plugin/cdc_protocol.h"
+#include "byteorder.h"
+#include "position.h"
+
+struct SnapshotCursor
+{
+	SnapshotCursor *next;
+	SnapshotState end;
+	uint64_t chunk_lsn;
+	uint32_t rows;
+	int columns;
+	uint8_t *keys;
+	size_t keys_length;
+};
+
+/* All there are, oldest first. */
+static SnapshotCursor *oldest;
+static SnapshotCursor **newest = &oldest;
+
+static char *
+copy_text(const char *text)
+{
+	char *copy = strdup(text != NULL ? text : "");
+
+	if (copy == NULL)
+		abort();
+	return copy;
+}
+
+void
+snapshot_state_copy(SnapshotState *to, const SnapshotState *from)
+{
+	*to = *from;
+	to->name = copy_text(from->name);
+	to->key = copy_text(from->key);
+	to->after = copy_text(from->after);
+}
+
+void
+snapshot_state_free(SnapshotState *state)
+{
+	free(state->name);
+	free(state->key);
+	free(state->after);
+	memset(state, 0, sizeof(*state));
+}
+
+const SnapshotCursor *
+snapshot_cursor_create(const SnapshotState *end, uint64_t chunk_lsn, uint32_t rows, int columns,
+					   const uint8_t *keys, size_t keys_length)
+{
+	SnapshotCursor *cursor = calloc(1, sizeof(*cursor));
+
+	if (cursor == NULL)
+		abort();
+	snapshot_state_copy(&cursor->end, end);
+	cursor->chunk_lsn = chunk_lsn;
+	cursor->rows = rows;
+	cursor->columns = columns;
+	if (columns > 0 && keys_length > 0)
+	{
+		cursor->keys = malloc(keys_length);
+		if (cursor->keys == NULL)
+			abort();
+		memcpy(cursor->keys, keys, keys_length);
+		cursor->keys_length = keys_length;
+	}
+	*newest = cursor;
+	newest = &cursor->next;
+	return cursor;
+}
+
+void
+snapshot_cursor_release(const SnapshotCursor *durable)
+{
+	if (durable == NULL)
+		return;
+	while (oldest != durable)
+	{
+		SnapshotCursor *cursor = oldest;
+
+		oldest = cursor->next;
+		snapshot_state_free(&cursor->end);
+		free(cursor->keys);
+		free(cursor);
+	}
+}
+
+struct json_object *
+snapshot_key_to_json(const uint8_t *keys, size_t length, size_t *at, int columns)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (int i = 0; i < columns; i++)
+	{
+		uint32_t text_length;
+
+		if (length - *at < 4)
+			break;
+		text_length = get_be32(keys + *at);
+		*at += 4;
+		if (length - *at < text_length)
+			break;
+		json_object_array_add(
+			array, json_object_new_string_len((const char *) keys + *at, (int) text_length));
+		*at += text_length;
+	}
+	if ((int) json_object_array_length(array) == columns)
+		return array;
+	json_object_put(array);
+	return NULL;
+}
+
+/* The key of the chunk's row of that number, counted from 1. */
+static char *
+row_key(const SnapshotCursor *cursor, uint64_t row)
+{
+	struct json_object *array = NULL;
+	size_t at = 0;
+	char *text;
+
+	for (uint64_t i = 0; i < row && at + CDC_WATERMARK_KEY_SIZE <= cursor->keys_length; i++)
+	{
+		json_object_put(array);
+		at += CDC_WATERMARK_KEY_SIZE;
+		array = snapshot_key_to_json(cursor->keys, cursor->keys_length, &at, cursor->columns);
+		if (array == NULL)
+			break;
+	}
+	text = copy_text(array != NULL ? json_object_to_json_string_ext(array, JSON_C_TO_STRING_PLAIN)
+								   : "");
+	json_object_put(array);
+	return text;
+}
+
+void
+snapshot_cursor_state(const SnapshotCursor *cursor, const RecordId *id, SnapshotState *state)
+{
+	snapshot_state_copy(state, &cursor->end);
+	if (cursor->chunk_lsn == 0 || id->commit_lsn != cursor->chunk_lsn || id->seq == 0 ||
+		id->seq > cursor->rows)
+		return;
+	/* in the middle of the chunk; a table without a key is one chunk, and begins anew */
+	state->finished = state->table_done = false;
+	state->rows -= cursor->rows - id->seq < state->rows ? cursor->rows - id->seq : state->rows;
+	free(state->after);
+	state->after = row_key(cursor, id->seq);
+}
+
+static const char *const kind_names[] = {
+	[SNAPSHOT_INITIAL] = "initial",
+	[SNAPSHOT_BACKFILL] = "backfill",
+};
+
+static void
+add_array(struct json_object *object, const char *name, const char *text)
+{
+	struct json_object *array = text[0] != '\0' ? json_tokener_parse(text) : NULL;
+
+	if (array != NULL)
+		json_object_object_add(object, name, array);
+}
+
+struct json_object *
+snapshot_cursor_to_json(const SnapshotCursor *cursor, const RecordId *id)
+{
+	struct json_object *object;
+	SnapshotState state;
+	char number[24];
+
+	if (cursor == NULL)
+		return NULL;
+	snapshot_cursor_state(cursor, id, &state);
+	if (state.finished && state.kind == SNAPSHOT_INITIAL)
+	{
+		snapshot_state_free(&state);
+		return NULL;
+	}
+	object = json_object_new_object();
+	json_object_object_add(object, "kind", json_object_new_string(kind_names[state.kind]));
+	if (state.kind == SNAPSHOT_BACKFILL)
+		json_object_object_add(object, "request", json_object_new_int64(state.request));
+	if (state.finished)
+		json_object_object_add(object, "finished", json_object_new_boolean(1));
+	if (state.relation != 0)
+	{
+		json_object_object_add(object, "relation", json_object_new_int64(state.relation));
+		json_object_object_add(object, "table", json_object_new_string(state.name));
+	}
+	if (state.table_done)
+		json_object_object_add(object, "table_done", json_object_new_boolean(1));
+	else
+	{
+		add_array(object, "key", state.key);
+		add_array(object, "after", state.after);
+	}
+	snprintf(number, sizeof(number), "%" PRIu64, state.rows);
+	json_object_object_add(object, "rows", json_object_new_string(number));
+	snapshot_state_free(&state);
+	return object;
+}
+
+static char *
+get_array(struct json_object *object, const char *name)
+{
+	struct json_object *member;
+
+	if (!json_object_object_get_ex(object, name, &member) ||
+		!json_object_is_type(member, json_type_array))
+		return copy_text("");
+	return copy_text(json_object_to_json_string_ext(member, JSON_C_TO_STRING_PLAIN));
+}
+
+static bool
+get_flag(struct json_object *object, const char *name)
+{
+	struct json_object *member;
+
+	return json_object_object_get_ex(object, name, &member) && json_object_get_boolean(member);
+}
+
+static int64_t
+get_number(struct json_object *object, const char *name)
+{
+	struct json_object *member;
+
+	return json_object_object_get_ex(object, name, &member) ? json_object_get_int64(member) : 0;
+}
+
+bool
+snapshot_cursor_from_json(struct json_object *object, const SnapshotCursor **cursor)
+{
+	SnapshotState state = {0};
+	struct json_object *member;
+	const char *kind = "";
+
+	if (!json_object_is_type(object, json_type_object))
+		return false;
+	if (json_object_object_get_ex(object, "kind", &member))
+		kind = json_object_get_string(member);
+	if (strcmp(kind, kind_names[SNAPSHOT_INITIAL]) != 0 &&
+		strcmp(kind, kind_names[SNAPSHOT_BACKFILL]) != 0)
+		return false;
+	state.kind =
+		strcmp(kind, kind_names[SNAPSHOT_BACKFILL]) == 0 ? SNAPSHOT_BACKFILL : SNAPSHOT_INITIAL;
+	state.request = get_number(object, "request");
+	state.finished = get_flag(object, "finished");
+	state.relation = (uint32_t) get_number(object, "relation");
+	state.table_done = get_flag(object, "table_done");
+	state.rows = (uint64_t) get_number(object, "rows");
+	state.name = copy_text(
+		json_object_object_get_ex(object, "table", &member) ? json_object_get_string(member) : "");
+	state.key = get_array(object, "key");
+	state.after = get_array(object, "after");
+	*cursor = snapshot_cursor_create(&state, 0, 0, 0, NULL, 0);
+	snapshot_state_free(&state);
+	return true;
+}

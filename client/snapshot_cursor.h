@@ -1,0 +1,76 @@
+/*
+ * snapshot_cursor.h
+ *		How far a snapshot of existing rows has come: the part of a position that says so.
+ *
+ * A cursor belongs to one chunk and is the same for all positions of it: the row is told by the
+ * position's own id, whose seq counts the chunk's rows.	 So a position stays small, and the cursor's text
+ * is made only where the position is stored.
+ *
+ * Cursors live in one list, in the order of their making.  Sinks keep positions for a while, on other
+ * threads too, but only read what they point to; what is older than the durable one is of no more use.
+ */
+#ifndef CDC_SNAPSHOT_CURSOR_H
+#define CDC_SNAPSHOT_CURSOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <json-c/json.h>
+
+struct RecordId;
+
+typedef enum SnapshotKind
+{
+	SNAPSHOT_INITIAL,  /* of all that the stream selects; tables in the order of their OIDs */
+	SNAPSHOT_BACKFILL, /* of what one request asks for */
+} SnapshotKind;
+
+/* Between two chunks.  JSON texts are "" for none. */
+typedef struct SnapshotState
+{
+	SnapshotKind kind;
+	int64_t request;   /* of a backfill: its number */
+	bool finished;     /* all of it; of a backfill still told, lest it begin again */
+	uint32_t relation; /* OID; those up to it have begun; 0: none */
+	bool table_done;   /* and it is through, too */
+	char *name;        /* its name, for messages */
+	char *key;         /* JSON array: the names of the columns that its rows are ordered by */
+	char *after;       /* JSON array: the key's values of the last row; "" : none yet */
+	uint64_t rows;     /* delivered of the snapshot so far */
+} SnapshotState;
+
+typedef struct SnapshotCursor SnapshotCursor;
+
+/* Deep copies: to is overwritten. */
+extern void snapshot_state_copy(SnapshotState *to, const SnapshotState *from);
+extern void snapshot_state_free(SnapshotState *state); /* leaves it zeroed */
+
+/*
+ * A cursor for the chunk of rows whose records have this commit_lsn (0: of no chunk): once the last of
+ * them is durable it is as "end" says.	 keys: as cdc.read_chunk() has them, of "rows" rows with so many
+ * columns.	All is copied.
+ */
+extern const SnapshotCursor *snapshot_cursor_create(const SnapshotState *end, uint64_t chunk_lsn,
+													uint32_t rows, int columns, const uint8_t *keys,
+													size_t keys_length);
+
+/* The cursor of the last position is durable: frees all that are older.	 Takes NULL. */
+extern void snapshot_cursor_release(const SnapshotCursor *durable);
+
+/* What is to be done next, where the position at id is durable. */
+extern void snapshot_cursor_state(const SnapshotCursor *cursor, const struct RecordId *id,
+								  SnapshotState *state);
+
+/* As a member of a position's JSON; NULL: nothing is left to be told. */
+extern struct json_object *snapshot_cursor_to_json(const SnapshotCursor *cursor,
+												   const struct RecordId *id);
+
+/* The reverse; false where it is not one. */
+extern bool snapshot_cursor_from_json(struct json_object *object, const SnapshotCursor **cursor);
+
+/* The texts of one row's key, from *at on, as a JSON array; NULL: they do not end within the bytes. */
+extern struct json_object *snapshot_key_to_json(const uint8_t *keys, size_t length, size_t *at,
+												int columns);
+
+#endif /* CDC_SNAPSHOT_CURSOR_H */

@@ -1,0 +1,189 @@
+/*
+ * snapshot_plan.c
+ *		What the server is asked for a snapshot.
+ */
+#include "snapshot_plan.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <json-c/json.h>
+
+#include "log.h"
+#include "pgconn.h"
+#include "snapshot_chunk.h"
+
+/* A JSON array as text[]; $N: the parameter. */
+#define ARRAY_OF(n)                                                                                \
+	"CASE WHEN $" n "::pg_catalog.json IS NOT NULL THEN "                                          \
+	"ARRAY(SELECT pg_catalog.json_array_elements_text($" n "::pg_catalog.json)) END"
+
+static CdcStatus
+impossible(bool required, CdcError *err)
+{
+	if (required)
+		return CDC_STOP;
+	log_line(LOG_INFO, "existing rows are not read: %s", err->message);
+	return CDC_OK;
+}
+
+CdcStatus
+snapshot_plan_check(PGconn *conn, bool required, bool *possible, CdcError *err)
+{
+	PGresult *result;
+	bool in_recovery;
+	bool installed;
+	CdcStatus status =
+		pgconn_query(conn,
+					 "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.to_regprocedure("
+					 "'cdc.snapshot_relations(text[], oid)') IS NOT NULL",
+					 &result, err);
+
+	*possible = false;
+	if (status != CDC_OK)
+		return status;
+	in_recovery = PQgetvalue(result, 0, 0)[0] == 't';
+	installed = PQgetvalue(result, 0, 1)[0] == 't';
+	PQclear(result);
+	if (!installed)
+	{
+		cdc_error(err, CDC_STOP, "this database has no extension cdc_decoder, which reads them");
+		cdc_error_hint(err, "CREATE EXTENSION cdc_decoder; as a superuser; or stream without "
+							"existing rows: --snapshot=never.");
+		return impossible(required, err);
+	}
+	if (in_recovery)
+	{
+		cdc_error(err, CDC_STOP, "the server is a standby, where watermarks cannot be written");
+		cdc_error_hint(err, "Take the snapshot from the primary, or stream without existing rows: "
+							"--snapshot=never.");
+		return impossible(required, err);
+	}
+	/* what the role or the database says about timeouts holds, which pgconn_open() has turned off */
+	status = pgconn_query(conn, "RESET statement_timeout", NULL, err);
+	if (status == CDC_OK)
+		status = pgconn_query(conn, "RESET lock_timeout", NULL, err);
+	*possible = status == CDC_OK;
+	return status;
+}
+
+static char *
+copy_text(const char *text)
+{
+	char *copy = strdup(text);
+
+	if (copy == NULL)
+		abort();
+	return copy;
+}
+
+/* Name, value, name, value ... */
+static char *
+options_json(const CdcOptions *options)
+{
+	struct json_object *array = json_object_new_array();
+	char *text;
+
+	for (int i = 0; i < options->num_plugin_options; i++)
+	{
+		json_object_array_add(array, json_object_new_string(options->plugin_options[i].name));
+		json_object_array_add(array, json_object_new_string(options->plugin_options[i].value));
+	}
+	text = copy_text(json_object_to_json_string_ext(array, JSON_C_TO_STRING_PLAIN));
+	json_object_put(array);
+	return text;
+}
+
+static void
+take_table(SnapshotPlan *plan, const PGresult *result, int row)
+{
+	SnapshotTable *table = &plan->tables[plan->num_tables++];
+
+	table->relation = (uint32_t) strtoul(PQgetvalue(result, row, 0), NULL, 10);
+	table->name = copy_text(PQgetvalue(result, row, 1));
+	table->rows = PQgetisnull(result, row, 2) ? -1 : strtod(PQgetvalue(result, row, 2), NULL);
+	table->bytes = strtod(PQgetvalue(result, row, 3), NULL);
+	table->key = copy_text(PQgetvalue(result, row, 4));
+	table->columns = atoi(PQgetvalue(result, row, 5));
+	if (table->rows > 0)
+		plan->estimated_rows += table->rows;
+}
+
+CdcStatus
+snapshot_plan_read(SnapshotPlan *plan, PGconn *conn, const CdcOptions *options, CdcError *err)
+{
+	static const char sql[] =
+		"SELECT relation, pg_catalog.format('%I.%I', schema, name), rows, bytes, "
+		"pg_catalog.to_json(key), coalesce(pg_catalog.cardinality(key), 0) "
+		"FROM cdc.snapshot_relations(" ARRAY_OF("1") ") ORDER BY relation";
+	const char *params[1];
+	PGresult *result;
+	CdcStatus status;
+
+	plan->options = options_json(options);
+	params[0] = plan->options;
+	status = pgconn_query_params(conn, sql, 1, params, &result, err);
+	if (status != CDC_OK)
+		return status;
+	plan->tables = calloc((size_t) PQntuples(result) + 1, sizeof(*plan->tables));
+	if (plan->tables == NULL)
+		abort();
+	for (int row = 0; row < PQntuples(result); row++)
+		take_table(plan, result, row);
+	PQclear(result);
+	return CDC_OK;
+}
+
+void
+snapshot_plan_free(SnapshotPlan *plan)
+{
+	for (int i = 0; i < plan->num_tables; i++)
+	{
+		free(plan->tables[i].name);
+		free(plan->tables[i].key);
+	}
+	free(plan->tables);
+	free(plan->options);
+	memset(plan, 0, sizeof(*plan));
+}
+
+int
+snapshot_plan_find(const SnapshotPlan *plan, uint32_t relation, bool past)
+{
+	int i = 0;
+
+	while (i < plan->num_tables &&
+		   (plan->tables[i].relation < relation || (past && plan->tables[i].relation == relation)))
+		i++;
+	return i;
+}
+
+CdcStatus
+snapshot_plan_ask(const SnapshotPlan *plan, PGconn *conn, const SnapshotAsk *ask, CdcError *err)
+{
+	static const char sql[] = "SELECT " SNAPSHOT_CHUNK_COLUMNS " FROM cdc.read_chunk(" ARRAY_OF(
+		"1") ", $2, " ARRAY_OF("3") ", " ARRAY_OF("4") ", NULL, $5, $6, $7, $8)";
+	char relation[16];
+	char max_rows[16];
+	char max_bytes[16];
+	char watermark[80];
+	const char *params[] = {plan->options,
+							relation,
+							ask->table->key[0] != '\0' ? ask->table->key : NULL,
+							ask->after[0] != '\0' ? ask->after : NULL,
+							ask->filter,
+							max_rows,
+							max_bytes,
+							watermark};
+
+	snprintf(relation, sizeof(relation), "%" PRIu32, ask->table->relation);
+	snprintf(max_rows, sizeof(max_rows), "%d", ask->max_rows);
+	snprintf(max_bytes, sizeof(max_bytes), "%d", ask->max_bytes);
+	snprintf(watermark, sizeof(watermark), "%s 0 %" PRIu64, ask->token, ask->number);
+	if (!PQsendQueryParams(conn, sql, sizeof(params) / sizeof(params[0]), NULL, params, NULL, NULL,
+						   1))
+		return pgconn_error(conn, NULL, "reading existing rows", err);
+	return CDC_OK;
+}

@@ -1,0 +1,66 @@
+/*
+ * snapshot_plan.h
+ *		What the server is asked for a snapshot: the tables there are, and their chunks.
+ */
+#ifndef CDC_SNAPSHOT_PLAN_H
+#define CDC_SNAPSHOT_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <libpq-fe.h>
+
+#include "error.h"
+#include "options.h"
+
+typedef struct SnapshotTable
+{
+	uint32_t relation; /* OID */
+	char *name;        /* schema.table */
+	char *key;         /* JSON array of the key's columns; "": it has none */
+	int columns;       /* of the key */
+	double rows;       /* estimated; < 0: unknown */
+	double bytes;
+} SnapshotTable;
+
+/* The tables in the order of their OIDs. */
+typedef struct SnapshotPlan
+{
+	char *options; /* the plugin's, as a JSON array of names and values */
+	int num_tables;
+	SnapshotTable *tables;
+	double estimated_rows; /* of all whose number is known */
+} SnapshotPlan;
+
+/*
+ * Can rows be read here?  It takes the extension, and a primary.  Where it is required, CDC_STOP says what
+ * is missing; else *possible does, and a line in the log.
+ */
+extern CdcStatus snapshot_plan_check(PGconn *conn, bool required, bool *possible,
+									 CdcError *err) CDC_MUST_CHECK;
+
+/* On failure too the plan is the caller's to snapshot_plan_free(). */
+extern CdcStatus snapshot_plan_read(SnapshotPlan *plan, PGconn *conn, const CdcOptions *options,
+									CdcError *err) CDC_MUST_CHECK;
+extern void snapshot_plan_free(SnapshotPlan *plan);
+
+/* The table of that OID, or the one that follows (past: always that); num_tables: there is none. */
+extern int snapshot_plan_find(const SnapshotPlan *plan, uint32_t relation, bool past);
+
+/* A chunk, as cdc.read_chunk() has its arguments. */
+typedef struct SnapshotAsk
+{
+	const SnapshotTable *table;
+	const char *after;  /* JSON array; "": from the first row on */
+	const char *filter; /* NULL: all rows */
+	int max_rows;
+	int max_bytes;
+	const char *token;
+	uint64_t number;
+} SnapshotAsk;
+
+/* Sends the question; the answer is SNAPSHOT_CHUNK_COLUMNS in binary form. */
+extern CdcStatus snapshot_plan_ask(const SnapshotPlan *plan, PGconn *conn, const SnapshotAsk *ask,
+								   CdcError *err) CDC_MUST_CHECK;
+
+#endif /* CDC_SNAPSHOT_PLAN_H */
