@@ -19,7 +19,7 @@ static const uint64 seeds[2] = {0, UINT64CONST(0x9e3779b97f4a7c15)};
 static const void *
 value_bytes(const CdcIdentityColumn *column, const Datum *value, int *len)
 {
-	struct varlena *varlena;
+	struct varlena *detoasted;
 
 	if (column->by_value)
 	{
@@ -36,9 +36,9 @@ value_bytes(const CdcIdentityColumn *column, const Datum *value, int *len)
 		*len = strlen(DatumGetCString(*value));
 		return DatumGetPointer(*value);
 	}
-	varlena = PG_DETOAST_DATUM_PACKED(*value);
-	*len = VARSIZE_ANY_EXHDR(varlena);
-	return VARDATA_ANY(varlena);
+	detoasted = PG_DETOAST_DATUM_PACKED(*value);
+	*len = VARSIZE_ANY_EXHDR(detoasted);
+	return VARDATA_ANY(detoasted);
 }
 
 bool
