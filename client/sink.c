@@ -55,7 +55,7 @@ static const struct
 	{"postgresql", "postgres", "libpq-dev"},
 #endif
 #ifndef HAVE_REDIS
-	{"redis", "rediss", "libhiredis-dev"},
+	{"redis", "rediss", "libhiredis-dev libssl-dev"},
 #endif
 #ifndef HAVE_GRPC
 	{"grpc", "grpcs", "libgrpc-dev libprotobuf-c-dev protobuf-c-compiler"},

@@ -9,7 +9,7 @@
 REQUIRED_PACKAGES = libpq json-c
 
 # A library that sinks use if it is there, and say so where it is not.  name:package
-OPTIONAL_LIBRARIES = zstd:libzstd hiredis_ssl:hiredis_ssl
+OPTIONAL_LIBRARIES = zstd:libzstd
 
 # folder:package[,package...]
 OPTIONAL = \
@@ -18,7 +18,7 @@ OPTIONAL = \
 	kafka:rdkafka \
 	nats:libnats \
 	postgresql:libpq \
-	redis:hiredis
+	redis:hiredis,libssl
 
 _comma := ,
 _packages_of = $(subst $(_comma), ,$(lastword $(subst :, ,$(1))))

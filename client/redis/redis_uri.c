@@ -81,19 +81,6 @@ check_tls(const RedisConfig *config, CdcError *err)
 	if ((config->tls_cert == NULL) != (config->tls_key == NULL))
 		return cdc_error(err, CDC_USAGE,
 						 "tls-cert and tls-key in the sink's URI are given together or not at all");
-#ifndef HAVE_HIREDIS_SSL
-	if (config->tls)
-	{
-		cdc_error(err, CDC_USAGE,
-				  "rediss:// needs TLS, and the hiredis that this cdc_client was built with has "
-				  "none");
-		cdc_error_hint(err,
-					   "Build it where pkg-config knows hiredis_ssl (hiredis 1.0 or newer); or let "
-					   "a TLS proxy such as stunnel on this machine lead to the server, and use "
-					   "redis:// to it.");
-		return CDC_USAGE;
-	}
-#endif
 	return CDC_OK;
 }
 

@@ -10,14 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef HAVE_HIREDIS_SSL
-#include <hiredis/hiredis_ssl.h>
-#endif
-
 #include "clock.h"
 
 /* SinkConfig asks for a tick() every 500 ms. */
 #define TICK_MS 200
+
+/* A record of TLS at most (RFC 8446, 5.1). */
+#define TLS_READ_SIZE (16 * 1024)
 
 /* A server that does not answer a single command while a sink is opened is not there. */
 #define REQUEST_TIMEOUT (10 * CLOCK_SECOND)
@@ -95,12 +94,8 @@ redis_wire_error(const RedisWire *wire, const char *answer, const char *what, Cd
 static CdcStatus
 connection_error(RedisWire *wire, CdcError *err)
 {
-	cdc_error(err, CDC_RETRY, "the connection to %s failed: %s", wire->name, wire->context->errstr);
-	if (wire->config->tls)
-		cdc_error_hint(err, "With TLS this is also how it looks where the server's certificate is "
-							"of no authority that is known here (tls-ca in the sink's URI), or "
-							"where the server wants one of ours (tls-cert, tls-key).");
-	return CDC_RETRY;
+	return cdc_error(err, CDC_RETRY, "the connection to %s failed: %s", wire->name,
+					 wire->context->errstr);
 }
 
 size_t
@@ -117,11 +112,45 @@ redis_wire_feed(RedisWire *wire, const char *data, size_t length, CdcError *err)
 	return CDC_OK;
 }
 
+/* As redisBufferWrite() and redisBufferRead() do, but over TLS. */
+static CdcStatus
+write_tls(RedisWire *wire, CdcError *err)
+{
+	sds buffer = wire->context->obuf;
+	size_t length = sdslen(buffer);
+	size_t written = 0;
+	CdcStatus status = CDC_OK;
+
+	if (length > 0)
+		status = redis_tls_write(wire->tls, buffer, length, &written, err);
+	if (written == length)
+		sdsclear(buffer);
+	else if (written > 0)
+		(void) sdsrange(buffer, (int) written, -1);
+	return status;
+}
+
+static CdcStatus
+read_tls(RedisWire *wire, bool *got, CdcError *err)
+{
+	char data[TLS_READ_SIZE];
+	size_t length;
+	CdcStatus status = redis_tls_read(wire->tls, data, sizeof(data), &length, err);
+
+	*got = length > 0;
+	if (status == CDC_OK && *got &&
+		redisReaderFeed(wire->context->reader, data, length) != REDIS_OK)
+		return cdc_error(err, CDC_RETRY, "out of memory for what %s sent", wire->name);
+	return status;
+}
+
 CdcStatus
 redis_wire_write(RedisWire *wire, CdcError *err)
 {
 	int done;
 
+	if (wire->tls != NULL)
+		return write_tls(wire, err);
 	if (redisBufferWrite(wire->context, &done) != REDIS_OK)
 		return connection_error(wire, err);
 	return CDC_OK;
@@ -132,6 +161,8 @@ redis_wire_read(RedisWire *wire, bool *got, CdcError *err)
 {
 	size_t before = wire->context->reader->len;
 
+	if (wire->tls != NULL)
+		return read_tls(wire, got, err);
 	if (redisBufferRead(wire->context) != REDIS_OK)
 		return connection_error(wire, err);
 	*got = wire->context->reader->len != before;
@@ -237,35 +268,30 @@ select_database(RedisWire *wire, CdcError *err)
 	return command(wire, 2, select, err);
 }
 
-#ifdef HAVE_HIREDIS_SSL
 static CdcStatus
 start_tls(RedisWire *wire, CdcError *err)
 {
-	const RedisConfig *config = wire->config;
-	redisSSLContextError code = REDIS_SSL_CTX_NONE;
-	redisSSLContext *tls;
 	int64_t deadline = clock_now() + REQUEST_TIMEOUT;
+	short events = POLLOUT; /* the handshake cannot begin before there is a connection */
 	CdcStatus status = CDC_OK;
-	bool connected = false;
-	int result;
 
-	/* the handshake cannot begin before there is a connection */
-	while (status == CDC_OK && !connected)
-		status = wait_for_socket(wire, POLLOUT, deadline, &connected, err);
-	if (status != CDC_OK)
-		return status;
-	redisInitOpenSSL();
-	tls = redisCreateSSLContext(config->tls_ca, config->tls_ca == NULL ? "/etc/ssl/certs" : NULL,
-								config->tls_cert, config->tls_key, wire->host, &code);
-	if (tls == NULL)
-		return cdc_error(err, CDC_USAGE, "%s: TLS cannot be set up: %s", wire->name,
-						 redisSSLContextGetError(code));
-	result = redisInitiateSSLWithContext(wire->context, tls);
-	/* the connection keeps what it needs of it */
-	redisFreeSSLContext(tls);
-	return result == REDIS_OK ? CDC_OK : connection_error(wire, err);
+	while (status == CDC_OK && events != 0)
+	{
+		bool ready = false;
+
+		while (status == CDC_OK && !ready)
+			status = wait_for_socket(wire, events, deadline, &ready, err);
+		if (status == CDC_OK && wire->tls == NULL)
+			status = redis_tls_open(&wire->tls, wire->config, wire->host, wire->context->fd,
+									wire->name, err);
+		if (status == CDC_OK)
+			status = redis_tls_handshake(wire->tls, &events, err);
+	}
+	/* one without TLS waits for the rest of a command */
+	if (status == CDC_RETRY && err->hint[0] == '\0')
+		cdc_error_hint(err, "The server may have no TLS on this port.");
+	return status;
 }
-#endif
 
 CdcStatus
 redis_wire_open(RedisWire *wire, const RedisConfig *config, const SinkConfig *sink_config,
@@ -288,10 +314,8 @@ redis_wire_open(RedisWire *wire, const RedisConfig *config, const SinkConfig *si
 		return cdc_error(err, CDC_RETRY, "out of memory");
 	if (wire->context->err != 0)
 		return connection_error(wire, err);
-#ifdef HAVE_HIREDIS_SSL
 	if (config->tls)
 		status = start_tls(wire, err);
-#endif
 	if (status == CDC_OK)
 		status = log_in(wire, err);
 	if (status == CDC_OK)
@@ -302,6 +326,8 @@ redis_wire_open(RedisWire *wire, const RedisConfig *config, const SinkConfig *si
 void
 redis_wire_close(RedisWire *wire)
 {
+	redis_tls_close(wire->tls);
+	wire->tls = NULL;
 	if (wire->context != NULL)
 		redisFree(wire->context);
 	wire->context = NULL;

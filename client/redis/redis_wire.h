@@ -16,6 +16,7 @@
 #include <hiredis/hiredis.h>
 
 #include "error.h"
+#include "redis_tls.h"
 #include "redis_uri.h"
 #include "sink.h"
 
@@ -25,6 +26,7 @@
 typedef struct RedisWire
 {
 	redisContext *context; /* NULL: not connected */
+	RedisTls *tls;         /* NULL: none */
 	const RedisConfig *config;
 	char host[256]; /* the config's, or where a node of a cluster has sent us */
 	uint16_t port;
