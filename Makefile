@@ -18,6 +18,11 @@ OBJS = \
 	plugin/cdc_format.o \
 	plugin/cdc_format_cdc.o \
 	plugin/cdc_format_cloudevents.o \
+	plugin/cdc_format_debezium.o \
+	plugin/cdc_format_debezium_schema.o \
+	plugin/cdc_format_debezium_time.o \
+	plugin/cdc_format_debezium_types.o \
+	plugin/cdc_format_debezium_values.o \
 	plugin/cdc_format_wal2json.o \
 	plugin/cdc_format_wal2json_types.o \
 	plugin/cdc_generated.o \

@@ -45,6 +45,7 @@ frame_open(FrameReader *reader, const void *data, size_t length, CdcError *err)
 		return CDC_STOP;
 	}
 	message->transactional = (at[CDC_MESSAGE_AT_FLAGS] & CDC_MESSAGE_TRANSACTIONAL) != 0;
+	message->tombstones = (at[CDC_MESSAGE_AT_FLAGS] & CDC_MESSAGE_TOMBSTONES) != 0;
 	message->timeline = get_be32(at + CDC_MESSAGE_AT_TIMELINE);
 	message->commit_lsn = get_be64(at + CDC_MESSAGE_AT_COMMIT_LSN);
 	message->end_lsn = get_be64(at + CDC_MESSAGE_AT_END_LSN);

@@ -20,6 +20,7 @@
 typedef struct MessageHeader
 {
 	bool transactional;
+	bool tombstones; /* deletes are to be followed by tombstones */
 	uint32_t timeline;
 	uint64_t commit_lsn;
 	uint64_t end_lsn;

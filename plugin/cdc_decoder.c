@@ -204,6 +204,17 @@ ensure_configured(LogicalDecodingContext *ctx)
 		configure(ctx);
 }
 
+/* What stands for the target of records that belong to no relation, where the format names one. */
+static CdcRelation *
+target_of(CdcDecoder *decoder, CdcHeadKind kind)
+{
+	const char *target = decoder->recorder.targets[kind];
+
+	if (target == NULL || !cdc_output_has_frames(&decoder->output))
+		return NULL;
+	return cdc_relation_for_fixed_target(decoder->relations, target);
+}
+
 /* The first record of a transaction is about to be written. */
 static inline void
 ensure_begun(CdcDecoder *decoder)
@@ -213,7 +224,7 @@ ensure_begun(CdcDecoder *decoder)
 	cdc_recorder_begin(&decoder->recorder, &decoder->transaction);
 	decoder->begun = true;
 	if (decoder->options.transaction_records && decoder->transaction.transactional)
-		cdc_record_begin(&decoder->recorder);
+		cdc_record_begin(&decoder->recorder, target_of(decoder, CDC_HEAD_BEGIN));
 }
 
 /*
@@ -253,6 +264,7 @@ begin_transaction(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	decoder->transaction.commit_time = cdc_commit_time(txn);
 	decoder->transaction.xid = txn->xid;
 	decoder->transaction.origin = txn->origin_id;
+	decoder->transaction.origin_lsn = txn->origin_lsn;
 	decoder->transaction.transactional = true;
 	decoder->seq = 0;
 	decoder->begun = false;
@@ -306,7 +318,8 @@ record_message(CdcDecoder *decoder, CdcMessage *message, uint64 seq)
 	}
 	if (message->kind == CDC_MESSAGE_DDL && !decoder->recorder.format->tells_ddl)
 		message->kind = CDC_MESSAGE_PLAIN;
-	cdc_record_message(&decoder->recorder, message, seq);
+	cdc_record_message(&decoder->recorder, target_of(decoder, cdc_message_head(message)), message,
+					   seq);
 }
 
 /* A row of an outbox table: what it holds is sent, not the row, nor that it was deleted later. */
@@ -445,7 +458,7 @@ end_transaction(LogicalDecodingContext *ctx)
 
 	if (decoder->begun)
 	{
-		cdc_record_commit(&decoder->recorder,
+		cdc_record_commit(&decoder->recorder, target_of(decoder, CDC_HEAD_COMMIT),
 						  decoder->transaction.transactional ? decoder->seq + 1 : 0);
 		cdc_output_finish(&decoder->output);
 	}

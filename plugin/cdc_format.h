@@ -21,11 +21,21 @@ typedef struct CdcRecordFormat
 	bool
 		names_types; /* labels and tails have names of types in them, and maybe default expressions */
 
+	/* An update that changes the key is told as a delete and an insert: parts 0 and 1 of it. */
+	bool splits_key_changes;
+
 	CdcHead (*make_head)(const CdcHeadInput *input);
+
+	/* The text before a key in the frame, and where a record is sent unless a rule says so.  NULL: none has such. */
+	char *(*make_key_head)(const CdcHeadInput *input, int *len);
+	char *(*make_target)(const CdcHeadInput *input);
 
 	/* The text before a member's value, and that behind it (NULL: none has such), padded. */
 	char *(*make_label)(const CdcLabelInput *input, int *len);
 	char *(*make_tail)(const CdcLabelInput *input, int *len);
+
+	/* What stands in place of a value, padded (NULL: nothing does, the member is left out). */
+	char *(*make_stand_in)(const CdcLabelInput *input, CdcStandIn what, int *len);
 
 	/*
 	 * How values of a type, which may be a domain, are written, where it is another way than our own
@@ -53,6 +63,9 @@ typedef struct CdcRecordFormat
 						CdcMessageOmission omission);
 	void (*put_begin)(CdcRecorder *recorder, const CdcFrame *frame);
 	void (*put_commit)(CdcRecorder *recorder, const CdcFrame *frame);
+
+	/* The key of a record that belongs to no relation, behind its payload; message: where it is one.  NULL: none. */
+	void (*put_head_key)(CdcRecorder *recorder, CdcHeadKind kind, const CdcMessage *message);
 } CdcRecordFormat;
 
 /* The one that the options ask for. */
@@ -61,6 +74,7 @@ extern const CdcRecordFormat *cdc_format(const CdcOptions *options);
 /* The formats, each in its file. */
 extern const CdcRecordFormat cdc_format_cdc;
 extern const CdcRecordFormat cdc_format_cloudevents;
+extern const CdcRecordFormat cdc_format_debezium;
 extern const CdcRecordFormat cdc_format_wal2json;
 
 #endif /* CDC_FORMAT_H */

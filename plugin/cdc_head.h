@@ -32,6 +32,8 @@ typedef struct CdcHeadInput
 	const char *table;
 	const char *schema_version; /* NULL: not told */
 	bool is_schema;             /* of a schema record: what stands before its member "version" */
+	const struct CdcRelation *relation;  /* of table, its members made; NULL where there is none */
+	const struct CdcLabelInput *columns; /* what its members were made from, in their order */
 	CdcEncoding *encoding;
 } CdcHeadInput;
 
@@ -47,5 +49,12 @@ typedef struct CdcLabelInput
 	CdcEncoding *encoding;
 	CdcSettings *settings;
 } CdcLabelInput;
+
+/* In place of which values text stands that is the same in all records. */
+typedef enum CdcStandIn
+{
+	CDC_STAND_IN_UNCHANGED, /* not logged because it did not change */
+	CDC_STAND_IN_UNLOGGED,  /* of an old row, of which only the identity's columns were logged */
+} CdcStandIn;
 
 #endif /* CDC_HEAD_H */

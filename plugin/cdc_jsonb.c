@@ -44,21 +44,27 @@ entry_length(JEntry entry, uint32 offset)
 	return JBE_HAS_OFF(entry) ? JBE_OFFLENFLD(entry) - offset : JBE_OFFLENFLD(entry);
 }
 
-/* Writes the level's next value, or returns the container that it is. */
-static const JsonbContainer *
-put_next(CdcWriter *writer, Level *level)
+/* Writes the level's next value, or returns the container that it is.  spaced: as jsonb_out() does it. */
+static inline const JsonbContainer *
+put_next(CdcWriter *writer, Level *level, bool spaced)
 {
 	uint32 offset = level->value_offset;
 	JEntry entry;
 
 	if (level->next > 0)
+	{
 		cdc_put_byte(writer, ',');
+		if (spaced)
+			cdc_put_byte(writer, ' ');
+	}
 	if (level->object)
 	{
 		uint32 key_length = entry_length(level->entries[level->next], level->key_offset);
 
 		cdc_put_string(writer, level->data + level->key_offset, key_length);
 		cdc_put_byte(writer, ':');
+		if (spaced)
+			cdc_put_byte(writer, ' ');
 		level->key_offset += key_length;
 		entry = level->entries[level->count + level->next];
 	}
@@ -82,8 +88,8 @@ put_next(CdcWriter *writer, Level *level)
 	return NULL;
 }
 
-void
-cdc_put_jsonb(CdcWriter *writer, const Jsonb *jsonb)
+static inline void
+put_jsonb(CdcWriter *writer, const Jsonb *jsonb, bool spaced)
 {
 	const JsonbContainer *root = &jsonb->root;
 	Level on_stack[LEVELS_ON_STACK];
@@ -97,7 +103,7 @@ cdc_put_jsonb(CdcWriter *writer, const Jsonb *jsonb)
 		Level scalar = {
 			.entries = root->children, .data = (const char *) &root->children[1], .count = 1};
 
-		(void) put_next(writer, &scalar);
+		(void) put_next(writer, &scalar, spaced);
 		return;
 	}
 	open_level(writer, &levels[0], root);
@@ -113,7 +119,7 @@ cdc_put_jsonb(CdcWriter *writer, const Jsonb *jsonb)
 				break;
 			continue;
 		}
-		child = put_next(writer, level);
+		child = put_next(writer, level, spaced);
 		if (child == NULL)
 			continue;
 		if (++depth == allocated)
@@ -130,4 +136,16 @@ cdc_put_jsonb(CdcWriter *writer, const Jsonb *jsonb)
 	}
 	if (levels != on_stack)
 		pfree(levels);
+}
+
+void
+cdc_put_jsonb(CdcWriter *writer, const Jsonb *jsonb)
+{
+	put_jsonb(writer, jsonb, false);
+}
+
+void
+cdc_put_jsonb_spaced(CdcWriter *writer, const Jsonb *jsonb)
+{
+	put_jsonb(writer, jsonb, true);
 }

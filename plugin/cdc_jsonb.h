@@ -15,4 +15,7 @@
  */
 extern void cdc_put_jsonb(CdcWriter *writer, const Jsonb *jsonb);
 
+/* The same with a space behind each comma and colon between tokens, which is what jsonb_out() prints. */
+extern void cdc_put_jsonb_spaced(CdcWriter *writer, const Jsonb *jsonb);
+
 #endif /* CDC_JSONB_H */

@@ -165,20 +165,6 @@ cdc_put_stripped_members(CdcWriter *writer, int sqlstate)
 	}
 }
 
-CdcHeadKind
-cdc_message_head(const CdcMessage *message)
-{
-	switch (message->kind)
-	{
-		case CDC_MESSAGE_DDL:
-			return CDC_HEAD_DDL;
-		case CDC_MESSAGE_OUTBOX:
-			return CDC_HEAD_OUTBOX;
-		default:
-			return CDC_HEAD_MESSAGE;
-	}
-}
-
 /* DDL as the event trigger told it, an outbox record that has no frame around it: JSON as it is. */
 static void
 put_json_message(CdcWriter *writer, const CdcMessage *message, bool omit_content)

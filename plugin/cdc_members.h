@@ -31,9 +31,6 @@ extern void cdc_put_stripped_members(CdcWriter *writer, int sqlstate);
 extern void cdc_put_message_members(CdcRecorder *recorder, const CdcMessage *message,
 									CdcMessageOmission omission);
 
-/* Of these which head the record begins with. */
-extern CdcHeadKind cdc_message_head(const CdcMessage *message);
-
 /* {"id":1} */
 extern void cdc_put_row_key(CdcWriter *writer, const CdcRelation *relation, const CdcImage *image);
 

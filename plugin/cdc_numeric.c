@@ -1,6 +1,6 @@
 /*
  * cdc_numeric.c
- *		numeric -> decimal digits, straight from its stored form.
+ *		numeric -> decimal digits, or the bytes of a whole number, straight from its stored form.
  *
  * numeric_out() builds a NumericVar, a string of its own and a copy; here each base-10000 digit is
  * written where it belongs.  The stored form is private to the server's numeric.c but cannot change
@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "cdc_compat.h"
+#include "cdc_json.h"
 #include "cdc_numeric.h"
 
 #define SIGN_MASK 0xC000
@@ -167,4 +168,132 @@ cdc_put_numeric(CdcWriter *writer, const void *stored, bool quote)
 		put_fraction(writer, &decimal);
 	if (quote)
 		cdc_put_byte(writer, '"');
+}
+
+int
+cdc_numeric_least_scale(const void *stored)
+{
+	Decimal decimal;
+	int last;
+	int scale;
+
+	read_header(&decimal, VARDATA_ANY(stored), VARSIZE_ANY_EXHDR(stored));
+	for (last = decimal.ndigits - 1; last >= 0 && digit_at(&decimal, last) == 0;)
+		last--;
+	scale = (last - decimal.weight) * 4;
+	if (last < 0 || scale <= 0)
+		return 0;
+	for (int digit = digit_at(&decimal, last); digit % 10 == 0; digit /= 10)
+		scale--;
+	return scale;
+}
+
+/* bytes: a number, the highest first, in as many bytes as may be needed and at least one. */
+static void
+put_bytes_base64(CdcWriter *writer, const uint8 *bytes, Size count)
+{
+	while (count > 1 &&
+		   ((bytes[0] == 0 && bytes[1] < 0x80) || (bytes[0] == 0xFF && bytes[1] >= 0x80)))
+	{
+		bytes++;
+		count--;
+	}
+	cdc_put_byte(writer, '"');
+	cdc_put_base64(writer, (const char *) bytes, count);
+	cdc_put_byte(writer, '"');
+}
+
+void
+cdc_put_int64_base64(CdcWriter *writer, int64 value)
+{
+	uint8 bytes[sizeof(value)];
+
+	for (int i = 0; i < (int) sizeof(value); i++)
+		bytes[i] = (uint8) ((uint64) value >> (56 - 8 * i));
+	put_bytes_base64(writer, bytes, sizeof(bytes));
+}
+
+/* limbs: the lowest first. */
+static void
+multiply_and_add(uint32 *limbs, int *count, uint32 factor, uint32 summand)
+{
+	uint64 carry = summand;
+
+	for (int i = 0; i < *count; i++)
+	{
+		carry += (uint64) limbs[i] * factor;
+		limbs[i] = (uint32) carry;
+		carry >>= 32;
+	}
+	if (carry > 0)
+		limbs[(*count)++] = (uint32) carry;
+}
+
+/* The next digits of the whole number, from the one at index on: factor is ten to their number, 10000 or less. */
+static inline int
+next_digits(const Decimal *decimal, int index, int left, uint32 *factor)
+{
+	static const int power[] = {1, 10, 100, 1000, 10000};
+	int kept = Min(left, 4);
+
+	*factor = power[kept];
+	return digit_at(decimal, index) / power[4 - kept];
+}
+
+static void
+put_long_base64(CdcWriter *writer, const Decimal *decimal, int digits)
+{
+	/* a limb holds more than nine digits */
+	uint32 *limbs = palloc((digits / 9 + 2) * sizeof(uint32));
+	int count = 0;
+	uint8 *bytes;
+	uint32 borrow = decimal->negative ? 1 : 0;
+	uint32 flip = decimal->negative ? 0xFFFFFFFF : 0;
+
+	for (int index = 0; digits > 0; digits -= 4, index++)
+	{
+		uint32 factor;
+		int next = next_digits(decimal, index, digits, &factor);
+
+		multiply_and_add(limbs, &count, factor, next);
+	}
+	bytes = palloc((count + 1) * sizeof(uint32));
+	for (int i = 0; i <= count; i++)
+	{
+		/* two's complement: all bits the other way, plus one */
+		uint64 limb = (uint64) ((i < count ? limbs[i] : 0) ^ flip) + borrow;
+		uint8 *at = bytes + (count - i) * sizeof(uint32);
+
+		borrow = limb >> 32;
+		for (int byte = 0; byte < 4; byte++)
+			at[byte] = (uint8) (limb >> (24 - 8 * byte));
+	}
+	put_bytes_base64(writer, bytes, (count + 1) * sizeof(uint32));
+	pfree(bytes);
+	pfree(limbs);
+}
+
+void
+cdc_put_numeric_base64(CdcWriter *writer, const void *stored, int scale)
+{
+	Decimal decimal;
+	int digits;
+	int64 value = 0;
+
+	read_header(&decimal, VARDATA_ANY(stored), VARSIZE_ANY_EXHDR(stored));
+	/* of the whole number, zeros before it included where it is less than one */
+	digits = decimal.ndigits == 0 ? 0 : Max((decimal.weight + 1) * 4 + scale, 0);
+	if (digits > 18)
+	{
+		put_long_base64(writer, &decimal, digits);
+		return;
+	}
+	for (int index = 0; digits > 0; digits -= 4, index++)
+	{
+		uint32 factor;
+		int next = next_digits(&decimal, index, digits, &factor);
+
+		value = value * factor + next;
+	}
+	cdc_put_int64_base64(writer, decimal.negative ? -value : value);
 }

@@ -20,6 +20,7 @@
 /* Formats whose values are those of doc/records.md. */
 #define OWN_VALUES (CDC_OF(CDC_FORMAT_CDC) | CDC_OF(CDC_FORMAT_CLOUDEVENTS))
 #define WAL2JSON CDC_OF(CDC_FORMAT_WAL2JSON)
+#define DEBEZIUM CDC_OF(CDC_FORMAT_DEBEZIUM)
 
 #define ALL_ACTIONS (1 << CDC_INSERT | 1 << CDC_UPDATE | 1 << CDC_DELETE | 1 << CDC_TRUNCATE)
 
@@ -27,9 +28,8 @@
 #define MAX_RECORD_BYTES (900 * MIB)
 
 const char *const cdc_format_names[] = {
-	[CDC_FORMAT_CDC] = "cdc",
-	[CDC_FORMAT_CLOUDEVENTS] = "cloudevents",
-	[CDC_FORMAT_WAL2JSON] = "wal2json",
+	[CDC_FORMAT_CDC] = "cdc",           [CDC_FORMAT_CLOUDEVENTS] = "cloudevents",
+	[CDC_FORMAT_DEBEZIUM] = "debezium", [CDC_FORMAT_WAL2JSON] = "wal2json",
 	[CDC_NUM_FORMATS] = NULL,
 };
 
@@ -53,8 +53,9 @@ const CdcOption cdc_option_table[] = {
 	 "int8 as a number, or as a string for readers that round at 2^53", .formats = OWN_VALUES},
 	{"binary", CDC_OPTION_ENUM, FIELD(binary), CDC_BINARY_HEX, 0, 0, CHOICES("hex", "base64"),
 	 "bytea as \\x hex, or as base64", .formats = OWN_VALUES},
-	{"generated_columns", CDC_OPTION_ENUM, FIELD(generated_columns), CDC_GENERATED_ALL, 0, 0,
-	 CHOICES("all", "stored", "none"), "which generated columns are in records"},
+	{"generated_columns", CDC_OPTION_ENUM, FIELD(generated_columns), -1, 0, 0,
+	 CHOICES("all", "stored", "none"),
+	 "which generated columns are in records (default: all; of format=debezium none)"},
 	{"origin", CDC_OPTION_ENUM, FIELD(origin), CDC_ORIGIN_ANY, 0, 0, CHOICES("any", "none"),
 	 "all changes, or only those that were not replicated from elsewhere"},
 	{"transaction_records", CDC_OPTION_BOOL, FIELD(transaction_records), false, 0, 0, NULL,
@@ -142,6 +143,40 @@ const CdcOption cdc_option_table[] = {
 	{"search-path", CDC_OPTION_PATH, FIELD(search_path), 0, 0, 0, NULL,
 	 "types and other names in text are qualified as under this search_path (default: public)",
 	 false, WAL2JSON},
+	{"decimal.handling.mode", CDC_OPTION_ENUM, FIELD(decimal_mode), CDC_DECIMAL_PRECISE, 0, 0,
+	 CHOICES("precise", "double", "string"),
+	 "numeric and money as bytes of a whole number, as floats, or as strings", false, DEBEZIUM},
+	{"time.precision.mode", CDC_OPTION_ENUM, FIELD(time_mode), CDC_TIME_ADAPTIVE, 0, 0,
+	 CHOICES("adaptive", "adaptive_time_microseconds", "connect", "isostring", "microseconds",
+			 "nanoseconds"),
+	 "how date, time and timestamp are told", false, DEBEZIUM},
+	{"binary.handling.mode", CDC_OPTION_ENUM, FIELD(binary_mode), CDC_BINARY_MODE_BYTES, 0, 0,
+	 CHOICES("bytes", "base64", "base64-url-safe", "hex"), "how bytea is told", false, DEBEZIUM},
+	{"interval.handling.mode", CDC_OPTION_ENUM, FIELD(interval_mode), CDC_INTERVAL_NUMERIC, 0, 0,
+	 CHOICES("numeric", "string"), "intervals as microseconds, or as ISO 8601 strings", false,
+	 DEBEZIUM},
+	{"hstore.handling.mode", CDC_OPTION_ENUM, FIELD(hstore_mode), CDC_HSTORE_JSON, 0, 0,
+	 CHOICES("json", "map"), "hstore as a string of JSON, or as an object", false, DEBEZIUM},
+	{"include.unknown.datatypes", CDC_OPTION_BOOL, FIELD(include_unknown_datatypes), false, 0, 0,
+	 NULL, "columns of types that the connector does not know, as bytes of their text", false,
+	 DEBEZIUM},
+	{"unavailable.value.placeholder", CDC_OPTION_STRING, FIELD(unavailable_placeholder), 0, 1, 1000,
+	 NULL,
+	 "what stands in place of an out-of-line value that was not logged (default: "
+	 "__debezium_unavailable_value)",
+	 false, DEBEZIUM},
+	{"topic.prefix", CDC_OPTION_STRING, FIELD(topic_prefix), 0, 1, 200, NULL,
+	 "what topics' names begin with, and the source's name (default: the database)", false,
+	 DEBEZIUM},
+	{"provide.transaction.metadata", CDC_OPTION_BOOL, FIELD(transaction_metadata), false, 0, 0,
+	 NULL, "records for begin and commit, and each change's place in its transaction", false,
+	 DEBEZIUM},
+	{"tombstones.on.delete", CDC_OPTION_BOOL, FIELD(tombstones), true, 0, 0, NULL,
+	 "a sink that can sends a tombstone after each delete", false, DEBEZIUM},
+	{"skipped.operations", CDC_OPTION_SKIPPED, FIELD(skipped_operations), 1 << CDC_TRUNCATE, 0, 0,
+	 NULL, "changes that are not told", false, DEBEZIUM},
+	{"schema", CDC_OPTION_BOOL, FIELD(schema), false, 0, 0, NULL,
+	 "keys and values together with their schema, for readers that want it", false, DEBEZIUM},
 };
 
 const int cdc_option_count = lengthof(cdc_option_table);
@@ -208,6 +243,9 @@ cdc_option_allowed(const CdcOption *option, StringInfo text)
 			break;
 		case CDC_OPTION_PATH:
 			appendStringInfoString(text, "a list of schemas as search_path has it, or nothing");
+			break;
+		case CDC_OPTION_SKIPPED:
+			appendStringInfoString(text, "none, or a comma-separated list of c, u, d, t");
 			break;
 		case CDC_OPTION_REFUSED:
 			appendStringInfoString(text, "off only");

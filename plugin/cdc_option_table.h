@@ -25,6 +25,7 @@ typedef enum CdcOptionType
 	CDC_OPTION_OIDS,
 	CDC_OPTION_ACTIONS,
 	CDC_OPTION_PATH,
+	CDC_OPTION_SKIPPED, /* c, u, d, t: as the connector has it */
 	CDC_OPTION_REFUSED, /* a boolean that cannot be turned on; doc says why */
 } CdcOptionType;
 

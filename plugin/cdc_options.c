@@ -13,6 +13,7 @@
 
 #include "cdc_option_table.h"
 #include "cdc_options.h"
+#include "cdc_publication.h"
 #include "cdc_selector.h"
 
 /* value is NULL where none was given. */
@@ -133,6 +134,30 @@ parse_records(const CdcOption *option, const char *value)
 	return records;
 }
 
+static int
+parse_skipped(const CdcOption *option, const char *value)
+{
+	static const char letters[] = {
+		[CDC_INSERT] = 'c', [CDC_UPDATE] = 'u', [CDC_DELETE] = 'd', [CDC_TRUNCATE] = 't'};
+	int kinds = 0;
+	ListCell *cell;
+
+	if (strcmp(value, "none") == 0)
+		return 0;
+	foreach (cell, parse_list(option, value))
+	{
+		const char *letter = lfirst(cell);
+		int kind = 0;
+
+		while (kind < lengthof(letters) && letters[kind] != *letter)
+			kind++;
+		if (kind == lengthof(letters) || letter[1] != '\0')
+			bad_value(option, value);
+		kinds |= 1 << kind;
+	}
+	return kinds;
+}
+
 /* Lists as wal2json has them, and what is refused. */
 static void
 set_selector(void *field, const CdcOption *option, const char *value)
@@ -203,6 +228,9 @@ set_option(CdcOptions *options, const CdcOption *option, const char *value)
 			return;
 		case CDC_OPTION_RECORDS:
 			*(List **) field = parse_records(option, value);
+			return;
+		case CDC_OPTION_SKIPPED:
+			*(int *) field = parse_skipped(option, value);
 			return;
 		case CDC_OPTION_REFUSED:
 			set_selector(field, option, value ? value : "on");
@@ -348,9 +376,23 @@ set_defaults(CdcOptions *options)
 		if (option->type == CDC_OPTION_BOOL)
 			*(bool *) field = option->value != 0;
 		else if (option->type == CDC_OPTION_INT || option->type == CDC_OPTION_ENUM ||
-				 option->type == CDC_OPTION_ACTIONS)
+				 option->type == CDC_OPTION_ACTIONS || option->type == CDC_OPTION_SKIPPED)
 			*(int *) field = option->value;
 	}
+}
+
+/* It begins the names of topics. */
+static void
+check_topic_prefix(const char *prefix)
+{
+	if (prefix &&
+		strspn(prefix, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
+			strlen(prefix))
+		ereport(
+			ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			errmsg("invalid value for option \"topic.prefix\": \"%s\"", prefix),
+			errhint("Allowed: letters, digits, \".\", \"_\" and \"-\"; topics' names begin with "
+					"it."));
 }
 
 void
@@ -363,6 +405,18 @@ cdc_options_read(CdcOptions *options, List *pipeline, List *elements)
 	set_options(options, elements, false, format);
 	if (options->batch_bytes < 0)
 		options->batch_bytes = options->framing == CDC_FRAMING_FRAMES ? 64 * 1024 : 0;
+	if (options->generated_columns < 0)
+		options->generated_columns =
+			options->format == CDC_FORMAT_DEBEZIUM ? CDC_GENERATED_NONE : CDC_GENERATED_ALL;
+	options->tombstones = options->tombstones && options->format == CDC_FORMAT_DEBEZIUM;
+	if (options->format == CDC_FORMAT_DEBEZIUM)
+	{
+		options->transaction_records = options->transaction_metadata;
+		options->actions &= ~options->skipped_operations;
+		check_topic_prefix(options->topic_prefix);
+		if (options->unavailable_placeholder == NULL)
+			options->unavailable_placeholder = "__debezium_unavailable_value";
+	}
 	if (options->format == CDC_FORMAT_WAL2JSON)
 	{
 		options->transaction_records = options->include_transaction;

@@ -14,6 +14,7 @@ typedef enum CdcFormat
 {
 	CDC_FORMAT_CDC,
 	CDC_FORMAT_CLOUDEVENTS,
+	CDC_FORMAT_DEBEZIUM,
 	CDC_FORMAT_WAL2JSON,
 	CDC_NUM_FORMATS,
 } CdcFormat;
@@ -80,6 +81,44 @@ typedef enum CdcDdl
 	CDC_DDL_OFF,
 } CdcDdl;
 
+/* Of format=debezium, in the connector's words. */
+typedef enum CdcDecimalMode
+{
+	CDC_DECIMAL_PRECISE,
+	CDC_DECIMAL_DOUBLE,
+	CDC_DECIMAL_STRING,
+} CdcDecimalMode;
+
+typedef enum CdcTimeMode
+{
+	CDC_TIME_ADAPTIVE,
+	CDC_TIME_ADAPTIVE_MICROSECONDS, /* of times of day; timestamps as in the one before */
+	CDC_TIME_CONNECT,
+	CDC_TIME_ISOSTRING,
+	CDC_TIME_MICROSECONDS,
+	CDC_TIME_NANOSECONDS,
+} CdcTimeMode;
+
+typedef enum CdcBinaryMode
+{
+	CDC_BINARY_MODE_BYTES, /* base64 in JSON, but not called a string */
+	CDC_BINARY_MODE_BASE64,
+	CDC_BINARY_MODE_BASE64_URL,
+	CDC_BINARY_MODE_HEX,
+} CdcBinaryMode;
+
+typedef enum CdcIntervalMode
+{
+	CDC_INTERVAL_NUMERIC,
+	CDC_INTERVAL_STRING,
+} CdcIntervalMode;
+
+typedef enum CdcHstoreMode
+{
+	CDC_HSTORE_JSON,
+	CDC_HSTORE_MAP,
+} CdcHstoreMode;
+
 /* A record by its identity. */
 typedef struct CdcRecordName
 {
@@ -142,6 +181,20 @@ typedef struct CdcOptions
 	List *add_msg_prefixes;  /* NIL: all */
 	List *filter_origins;    /* OIDs */
 	const char *search_path; /* NULL until defaulted */
+
+	/* of format=debezium, by the connector's names */
+	int decimal_mode;
+	int time_mode;
+	int binary_mode;
+	int interval_mode;
+	int hstore_mode;
+	bool include_unknown_datatypes;
+	char *unavailable_placeholder;
+	char *topic_prefix; /* NULL: the source's name */
+	bool transaction_metadata;
+	bool tombstones;
+	int skipped_operations; /* 1 << CdcChangeKind */
+	bool schema;
 
 	bool
 		empty_transactions; /* begin and commit are told where nothing of the transaction is, too */

@@ -44,7 +44,10 @@ put_message_header(CdcOutput *output)
 
 	memset(header, 0, CDC_MESSAGE_HEADER_SIZE);
 	header[CDC_MESSAGE_AT_VERSION] = CDC_PROTOCOL_VERSION;
-	header[CDC_MESSAGE_AT_FLAGS] = transaction->transactional ? CDC_MESSAGE_TRANSACTIONAL : 0;
+	if (transaction->transactional)
+		header[CDC_MESSAGE_AT_FLAGS] |= CDC_MESSAGE_TRANSACTIONAL;
+	if (output->options->tombstones)
+		header[CDC_MESSAGE_AT_FLAGS] |= CDC_MESSAGE_TOMBSTONES;
 	store32(header + CDC_MESSAGE_AT_TIMELINE, output->ops->timeline(output));
 	store64(header + CDC_MESSAGE_AT_COMMIT_LSN, transaction->commit_lsn);
 	store64(header + CDC_MESSAGE_AT_END_LSN, transaction->end_lsn);

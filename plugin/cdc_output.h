@@ -20,7 +20,8 @@ typedef struct CdcTransaction
 	XLogRecPtr end_lsn;
 	TimestampTz commit_time; /* 0 for a message outside transactions */
 	TransactionId xid;
-	CdcOriginId origin; /* of the replication; 0: made here */
+	CdcOriginId origin;    /* of the replication; 0: made here */
+	XLogRecPtr origin_lsn; /* of the commit there */
 	bool transactional;
 	/* the same as text: 0/16E2A10","seq":  and  ,"xid":771,"ts":"...Z" */
 	char identity[40 + CDC_PADDING];

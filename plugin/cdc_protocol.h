@@ -36,8 +36,12 @@
  *	20		4		payload length; the payload starts right behind the header
  *	24		4		key offset, from the start of the frame	 \ 0, 0: the record has no key.	 The bytes
  *	28		4		key length								 / may lie inside the payload or behind it
- *	32		4		old key offset	\ 0, 0: not an update that changed the key
+ *	32		4		old key offset	\ 0, 0: the record is of no update that changed the key
  *	36		4		old key length	/
+ *
+ * The old key is that which an updated row had before.	 A format may tell an update that changes the key as a
+ * delete (part 0) and an insert (part 1), as format=debezium does: then it is, of the insert, the key before,
+ * and of the delete, the key from then on.
  *
  * Kinds:
  *	RELATION	announces what a relation number stands for, before its first use in a session, and
@@ -45,7 +49,8 @@
  *				announced anew for another relation.  Payload: schema, table, target, each a 2-byte
  *				length and so many bytes of UTF-8; an empty target leaves naming to the sink.
  *	RECORD		a finished record; the payload is JSON, UTF-8, with no newline in it.  A message may
- *				have a relation, too: it is an outbox record, whose payload is what its writer wrote.
+ *				have a relation, too, which names its target: an outbox record, whose payload is what its
+ *				writer wrote, or one of a format that names where messages and transactions are sent.
  *	COMMIT		ends every transaction (and every message outside transactions) of which anything was
  *				sent: all of it up to end_lsn has now been received.  seq is one past the
  *				transaction's last change (0 for a message outside transactions).  The payload is
@@ -77,7 +82,9 @@
 
 /* Message flags. */
 #define CDC_MESSAGE_TRANSACTIONAL 0x01 /* clear: one logical message outside transactions */
-#define CDC_MESSAGE_KNOWN_FLAGS 0x01
+#define CDC_MESSAGE_TOMBSTONES                                                                     \
+	0x02 /* deletes are to be followed by tombstones, where a sink has such */
+#define CDC_MESSAGE_KNOWN_FLAGS 0x03
 
 /* Offsets into the message header. */
 #define CDC_MESSAGE_AT_VERSION 0

@@ -51,11 +51,14 @@ cdc_recorder_configure(CdcRecorder *recorder, const char *source, const char *me
 						  .encoding = recorder->output->writer.encoding};
 
 	recorder->format = cdc_format(recorder->options);
+	recorder->metadata = metadata;
 	recorder->rows.settings->search_path = recorder->options->search_path;
 	for (int i = 0; i < CDC_NUM_HEADS; i++)
 	{
 		input.op = ops[i];
 		recorder->heads[i] = recorder->format->make_head(&input);
+		recorder->targets[i] =
+			recorder->format->make_target ? recorder->format->make_target(&input) : NULL;
 	}
 }
 
@@ -185,6 +188,14 @@ keys_are_identical(const CdcRelation *relation, const CdcImage *before, const Cd
 	return true;
 }
 
+/* Where a key begins that is no part of the record, and so not bounded by it: index entries are small. */
+static Size
+start_key(CdcRecorder *recorder)
+{
+	cdc_writer_start_record(&recorder->output->writer, MaxAllocSize);
+	return cdc_writer_offset(&recorder->output->writer);
+}
+
 /* Behind the payload, where keys can be pointed to: the key, if the format has no place for it in a record. */
 static void
 put_key_behind(CdcRecorder *recorder, CdcChange *change)
@@ -196,9 +207,7 @@ put_key_behind(CdcRecorder *recorder, CdcChange *change)
 
 	if (change->key_omitted || !cdc_key_is_known(change->relation, image))
 		return;
-	/* not part of the record, so not bounded by it: index entries are small */
-	cdc_writer_start_record(writer, MaxAllocSize);
-	frame->key = cdc_writer_offset(writer);
+	frame->key = start_key(recorder);
 	recorder->format->put_key(writer, change->relation, image);
 	frame->key_len = cdc_writer_offset(writer) - frame->key;
 }
@@ -215,9 +224,7 @@ put_old_key(CdcRecorder *recorder, CdcChange *change)
 	if (frame->key_len == 0 || !cdc_key_is_known(relation, &recorder->rows.before) ||
 		keys_are_identical(relation, &recorder->rows.before, &recorder->rows.after))
 		return;
-	/* not part of the record, so not bounded by it: index entries are small */
-	cdc_writer_start_record(writer, MaxAllocSize);
-	frame->old_key = cdc_writer_offset(writer);
+	frame->old_key = start_key(recorder);
 	recorder->format->put_key(writer, relation, &recorder->rows.before);
 	frame->old_key_len = cdc_writer_offset(writer) - frame->old_key;
 	message = writer->message->data;
@@ -269,6 +276,88 @@ tell_schema(CdcRecorder *recorder, CdcRelation *relation)
 	strlcpy(relation->schema_sent, relation->schema_version, sizeof(relation->schema_sent));
 }
 
+/* The key of a record that belongs to no relation. */
+static void
+put_head_key(CdcRecorder *recorder, CdcFrame *frame, CdcHeadKind kind, const CdcMessage *message)
+{
+	if (recorder->format->put_head_key == NULL || !cdc_output_has_frames(recorder->output))
+		return;
+	frame->key = start_key(recorder);
+	recorder->format->put_head_key(recorder, kind, message);
+	frame->key_len = cdc_writer_offset(&recorder->output->writer) - frame->key;
+}
+
+static inline void
+put_change(CdcRecorder *recorder, CdcChange *change)
+{
+	CdcOutput *output = recorder->output;
+
+	cdc_output_start_record(output, &change->frame);
+	recorder->format->put_change(recorder, change, false);
+	if (unlikely(cdc_writer_overflowed(&output->writer)))
+		put_shorter_change(recorder, change);
+	cdc_output_end_payload(output, &change->frame);
+	if (recorder->format->key_behind && cdc_output_has_frames(output))
+		put_key_behind(recorder, change);
+}
+
+/* Is it an update that changes the key's text? */
+static bool
+changes_key(CdcRecorder *recorder, const CdcRelation *relation)
+{
+	const CdcImage *before = &recorder->rows.before;
+	const CdcImage *after = &recorder->rows.after;
+	CdcWriter *writer = &recorder->scratch_writer;
+	Size len;
+	bool differ;
+
+	if (!cdc_key_is_known(relation, before) || !cdc_key_is_known(relation, after) ||
+		keys_are_identical(relation, before, after))
+		return false;
+	resetStringInfo(&recorder->scratch);
+	cdc_writer_attach(writer, &recorder->scratch);
+	recorder->format->put_key(writer, relation, before);
+	len = cdc_writer_offset(writer);
+	recorder->format->put_key(writer, relation, after);
+	differ = cdc_writer_offset(writer) != 2 * len ||
+			 memcmp(recorder->scratch.data, recorder->scratch.data + len, len) != 0;
+	cdc_writer_detach(writer);
+	return differ;
+}
+
+/* An update as a delete and an insert.	 The frame of each has the other's key as its old key. */
+static void
+put_split_change(CdcRecorder *recorder, CdcRelation *relation, uint64 seq)
+{
+	static const CdcChangeKind kinds[] = {CDC_DELETE, CDC_INSERT};
+	CdcOutput *output = recorder->output;
+
+	for (int part = 0; part < lengthof(kinds); part++)
+	{
+		CdcImage *image = part == 0 ? &recorder->rows.before : &recorder->rows.after;
+		CdcImage *other = part == 0 ? &recorder->rows.after : &recorder->rows.before;
+		CdcChange change = {.kind = kinds[part],
+							.relation = relation,
+							.frame = {.kind = CDC_FRAME_RECORD,
+									  .op = change_ops[kinds[part]],
+									  .part = part,
+									  .seq = seq,
+									  .relation = relation}};
+		CdcFrame *frame = &change.frame;
+
+		image->present = true;
+		other->present = false;
+		put_change(recorder, &change);
+		if (frame->key_len > 0)
+		{
+			frame->old_key = start_key(recorder);
+			recorder->format->put_key(&output->writer, relation, other);
+			frame->old_key_len = cdc_writer_offset(&output->writer) - frame->old_key;
+		}
+		cdc_output_end_record(output, frame);
+	}
+}
+
 void
 cdc_record_change(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relation, uint64 seq)
 {
@@ -282,13 +371,13 @@ cdc_record_change(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relati
 	if (unlikely(relation->is_computed))
 		cdc_rows_compute(&recorder->rows, relation, recorder->transaction->commit_lsn, seq);
 	tell_schema(recorder, relation);
-	cdc_output_start_record(output, &change.frame);
-	recorder->format->put_change(recorder, &change, false);
-	if (unlikely(cdc_writer_overflowed(&output->writer)))
-		put_shorter_change(recorder, &change);
-	cdc_output_end_payload(output, &change.frame);
-	if (recorder->format->key_behind && cdc_output_has_frames(output))
-		put_key_behind(recorder, &change);
+	if (kind == CDC_UPDATE && recorder->rows.before.present &&
+		recorder->format->splits_key_changes && changes_key(recorder, relation))
+	{
+		put_split_change(recorder, relation, seq);
+		return;
+	}
+	put_change(recorder, &change);
 	if (kind == CDC_UPDATE && recorder->rows.before.present && cdc_output_has_frames(output))
 		put_old_key(recorder, &change);
 	cdc_output_end_record(output, &change.frame);
@@ -355,11 +444,27 @@ cdc_record_truncate(CdcRecorder *recorder, CdcRelation *relation, uint64 seq)
 	cdc_output_end_record(recorder->output, &change.frame);
 }
 
+CdcHeadKind
+cdc_message_head(const CdcMessage *message)
+{
+	switch (message->kind)
+	{
+		case CDC_MESSAGE_DDL:
+			return CDC_HEAD_DDL;
+		case CDC_MESSAGE_OUTBOX:
+			return CDC_HEAD_OUTBOX;
+		default:
+			return CDC_HEAD_MESSAGE;
+	}
+}
+
 void
-cdc_record_message(CdcRecorder *recorder, const CdcMessage *message, uint64 seq)
+cdc_record_message(CdcRecorder *recorder, CdcRelation *target, const CdcMessage *message,
+				   uint64 seq)
 {
 	CdcOutput *output = recorder->output;
-	CdcFrame frame = {.kind = CDC_FRAME_RECORD, .op = CDC_OP_MESSAGE, .seq = seq};
+	CdcFrame frame = {
+		.kind = CDC_FRAME_RECORD, .op = CDC_OP_MESSAGE, .seq = seq, .relation = target};
 
 	if (message->kind == CDC_MESSAGE_DDL)
 		frame.op = CDC_OP_DDL;
@@ -373,6 +478,7 @@ cdc_record_message(CdcRecorder *recorder, const CdcMessage *message, uint64 seq)
 			break;
 	}
 	cdc_output_end_payload(output, &frame);
+	put_head_key(recorder, &frame, cdc_message_head(message), message);
 	cdc_output_end_record(output, &frame);
 }
 
@@ -406,18 +512,20 @@ cdc_record_outbox(CdcRecorder *recorder, CdcRelation *target, CdcMessage *messag
 }
 
 void
-cdc_record_begin(CdcRecorder *recorder)
+cdc_record_begin(CdcRecorder *recorder, CdcRelation *target)
 {
-	CdcFrame frame = {.kind = CDC_FRAME_RECORD, .op = CDC_OP_BEGIN, .seq = 0, .part = 1};
+	CdcFrame frame = {
+		.kind = CDC_FRAME_RECORD, .op = CDC_OP_BEGIN, .seq = 0, .part = 1, .relation = target};
 
 	cdc_output_start_record(recorder->output, &frame);
 	recorder->format->put_begin(recorder, &frame);
 	cdc_output_end_payload(recorder->output, &frame);
+	put_head_key(recorder, &frame, CDC_HEAD_BEGIN, NULL);
 	cdc_output_end_record(recorder->output, &frame);
 }
 
 void
-cdc_record_commit(CdcRecorder *recorder, uint64 seq)
+cdc_record_commit(CdcRecorder *recorder, CdcRelation *target, uint64 seq)
 {
 	CdcOutput *output = recorder->output;
 	CdcFrame frame = {.kind = CDC_FRAME_COMMIT, .op = CDC_OP_COMMIT, .seq = seq};
@@ -425,9 +533,13 @@ cdc_record_commit(CdcRecorder *recorder, uint64 seq)
 
 	if (!record && !cdc_output_has_frames(output))
 		return;
+	if (record)
+		frame.relation = target;
 	cdc_output_start_record(output, &frame);
 	if (record)
 		recorder->format->put_commit(recorder, &frame);
 	cdc_output_end_payload(output, &frame);
+	if (record)
+		put_head_key(recorder, &frame, CDC_HEAD_COMMIT, NULL);
 	cdc_output_end_record(output, &frame);
 }

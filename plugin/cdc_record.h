@@ -53,7 +53,10 @@ typedef struct CdcRecorder
 	const struct CdcRecordFormat *format;
 	StringInfoData scratch; /* of a format's, for one record */
 	CdcWriter scratch_writer;
-	CdcHead heads[CDC_NUM_HEADS]; /* the starts of records that belong to no relation */
+	CdcHead heads[CDC_NUM_HEADS];       /* the starts of records that belong to no relation */
+	const char *targets[CDC_NUM_HEADS]; /* and where they are sent; NULL: named by the sink */
+	const char *metadata;               /* of the pipeline: "" or ,"name":value... */
+	void *state;                        /* of the format's own, for as long as the recorder is */
 } CdcRecorder;
 
 /*
@@ -79,15 +82,21 @@ extern void cdc_record_change(CdcRecorder *recorder, CdcChangeKind kind, CdcRela
 extern void cdc_record_stripped(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relation,
 								uint64 seq);
 extern void cdc_record_truncate(CdcRecorder *recorder, CdcRelation *relation, uint64 seq);
-extern void cdc_record_message(CdcRecorder *recorder, const CdcMessage *message, uint64 seq);
+
+/* Those that belong to no relation: target is what stands for recorder->targets[...], NULL if that is. */
+extern void cdc_record_message(CdcRecorder *recorder, CdcRelation *target,
+							   const CdcMessage *message, uint64 seq);
 
 /* An outbox message's content itself is the record, where there are frames to tell its target and key. */
 extern void cdc_record_outbox(CdcRecorder *recorder, CdcRelation *target, CdcMessage *message,
 							  uint64 seq);
-extern void cdc_record_begin(CdcRecorder *recorder);
+extern void cdc_record_begin(CdcRecorder *recorder, CdcRelation *target);
 
 /* seq is one past the last change.	 In frames the transaction's end is told in any case. */
-extern void cdc_record_commit(CdcRecorder *recorder, uint64 seq);
+extern void cdc_record_commit(CdcRecorder *recorder, CdcRelation *target, uint64 seq);
+
+/* Of what the head that a message's record begins with is. */
+extern CdcHeadKind cdc_message_head(const CdcMessage *message);
 
 /* Are all values of the key at hand, so that the record can have it? */
 extern bool cdc_key_is_known(const CdcRelation *relation, const CdcImage *image);

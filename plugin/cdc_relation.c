@@ -361,8 +361,9 @@ as_template(const char *name)
 	return template.data;
 }
 
-CdcRelation *
-cdc_relation_for_target(CdcRelationCache *cache, const char *target)
+/* keeping: what was handed out stays valid. */
+static CdcRelation *
+find_target(CdcRelationCache *cache, const char *target, bool keeping)
 {
 	OutboxEntry *entry = targets_lookup(cache->targets, target);
 	MemoryContext caller;
@@ -371,7 +372,7 @@ cdc_relation_for_target(CdcRelationCache *cache, const char *target)
 
 	if (entry)
 		return entry->relation;
-	if (cache->bytes > CACHE_MAX_BYTES)
+	if (!keeping && cache->bytes > CACHE_MAX_BYTES)
 		cache_clear(cache);
 	caller = MemoryContextSwitchTo(cache->context);
 	relation = palloc0(sizeof(CdcRelation));
@@ -384,4 +385,16 @@ cdc_relation_for_target(CdcRelationCache *cache, const char *target)
 	cache->bytes += sizeof(CdcRelation) + 8 * strlen(target) + 512;
 	MemoryContextSwitchTo(caller);
 	return relation;
+}
+
+CdcRelation *
+cdc_relation_for_target(CdcRelationCache *cache, const char *target)
+{
+	return find_target(cache, target, false);
+}
+
+CdcRelation *
+cdc_relation_for_fixed_target(CdcRelationCache *cache, const char *target)
+{
+	return find_target(cache, target, true);
 }

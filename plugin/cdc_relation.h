@@ -32,6 +32,11 @@ typedef struct CdcColumn
 	int label_len;
 	char *tail; /* the text behind its value, padded; NULL: the format has none */
 	int tail_len;
+	char *
+		unchanged; /* what stands in place of its value (CdcStandIn), padded; NULL: the format has no such */
+	int unchanged_len;
+	char *unlogged;
+	int unlogged_len;
 	int index; /* of its value in a row of the relation (not of the ancestor it is published as) */
 	bool
 		logged; /* in the old row under DEFAULT and USING INDEX: made from the identity's columns */
@@ -87,6 +92,8 @@ typedef struct CdcRelation
 	char *table;
 	char *target; /* "": named by the sink */
 	CdcHead heads[CDC_NUM_CHANGE_KINDS];
+	char *key_head; /* the text before a key in the frame, NULL: none */
+	int key_head_len;
 	char schema_version[CDC_SCHEMA_VERSION_SIZE];
 	char *schema_record; /* from its version on; NULL: none is asked for */
 	CdcHead schema_head; /* what stands before that */
@@ -138,6 +145,9 @@ extern void cdc_relation_cache_watch(CdcRelationCache *cache, Oid relid);
 
 /* Where outbox records go that name this target: no relation of the database.  Valid until the next call. */
 extern CdcRelation *cdc_relation_for_target(CdcRelationCache *cache, const char *target);
+
+/* The same for one of a few that a format names; what other calls gave stays valid. */
+extern CdcRelation *cdc_relation_for_fixed_target(CdcRelationCache *cache, const char *target);
 
 /*
  * What is known of the relation, which is open; looked up in the catalogs at first use and after a

@@ -253,6 +253,13 @@ finish_column(Build *build, CdcColumn *column, const char *member, Form_pg_attri
 	column->label = build->format->make_label(&input, &column->label_len);
 	if (build->format->make_tail)
 		column->tail = build->format->make_tail(&input, &column->tail_len);
+	if (build->format->make_stand_in)
+	{
+		column->unchanged =
+			build->format->make_stand_in(&input, CDC_STAND_IN_UNCHANGED, &column->unchanged_len);
+		column->unlogged =
+			build->format->make_stand_in(&input, CDC_STAND_IN_UNLOGGED, &column->unlogged_len);
+	}
 	cdc_type_build(&column->type, type, typmod, &build->types);
 }
 
@@ -440,6 +447,19 @@ require_hidden_columns(Build *build)
 	}
 }
 
+/* The member just built, unless the format does not tell its type: then there is none. */
+static bool
+keep_column(Build *build)
+{
+	CdcColumn *column = &build->built->columns[build->built->ncolumns - 1];
+
+	if (column->type.write)
+		return true;
+	memset(column, 0, sizeof(*column));
+	build->built->ncolumns--;
+	return false;
+}
+
 /* The members; by_attnum gets, for each column of the published relation, the one in its place. */
 static void
 build_columns(Build *build, CdcColumn **by_attnum)
@@ -460,6 +480,8 @@ build_columns(Build *build, CdcColumn **by_attnum)
 			continue;
 		by_attnum[i] = &build->built->columns[build->built->ncolumns];
 		build_column(build, attr);
+		if (!keep_column(build))
+			by_attnum[i] = NULL;
 	}
 	foreach (cell, build->rules)
 	{
@@ -469,6 +491,9 @@ build_columns(Build *build, CdcColumn **by_attnum)
 			set_rule(build, add_column(build, rule->member), rule->member, rule, NULL);
 		else if (rule->kind == CDC_RULE_LOOKUP)
 			set_lookup(build, add_column(build, rule->member), rule);
+		else
+			continue;
+		(void) keep_column(build);
 	}
 }
 
@@ -596,11 +621,22 @@ build_heads(Build *build)
 						  .metadata = build->builder->metadata,
 						  .schema = schema,
 						  .table = table,
+						  .relation = build->built,
+						  .columns = build->labels,
 						  .encoding = encoding};
 
 	build->built->schema = cdc_encoding_to_utf8(encoding, schema);
 	build->built->table = cdc_encoding_to_utf8(encoding, table);
-	build->built->target = target ? cdc_encoding_to_utf8(encoding, target->definition) : "";
+	if (target)
+		build->built->target = cdc_encoding_to_utf8(encoding, target->definition);
+	else if (build->format->make_target)
+		build->built->target = build->format->make_target(&input);
+	else
+		build->built->target = "";
+	if (build->format->make_key_head)
+		build->built->key_head = build->format->make_key_head(&input, &build->built->key_head_len);
+	else
+		build->built->key_head = NULL;
 	if (build->builder->options->schemas)
 	{
 		cdc_schema_build(build->built, build->labels, build->published, encoding,

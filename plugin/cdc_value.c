@@ -354,19 +354,22 @@ cdc_type_build_enum(CdcType *type, Oid type_oid, CdcTypeBuilder *builder)
 	type->write = put_enum;
 }
 
-static void
-build_array(CdcType *type, Oid element, int32 typmod, CdcTypeBuilder *builder)
+void
+cdc_type_build_array(CdcType *type, Oid element, int32 typmod, CdcTypeBuilder *builder)
 {
 	Oid base = getBaseType(element);
+	bool outer = builder->in_array;
 
 	type->element = palloc(sizeof(CdcType));
 	type->write = put_array;
+	builder->in_array = true;
 	cdc_type_build(type->element, element, typmod, builder);
+	builder->in_array = outer;
 	/*
 	 * Arrays as elements, by way of a domain: a JSON array of arrays is read back as one array of two
 	 * dimensions, so each is written as text.
 	 */
-	if (OidIsValid(get_element_type(base)))
+	if (builder->dialect == NULL && OidIsValid(get_element_type(base)))
 		cdc_type_build_as_text(type->element, base);
 }
 
@@ -393,7 +396,7 @@ cdc_type_build(CdcType *type, Oid type_oid, int32 typmod, CdcTypeBuilder *builde
 	}
 	element = get_element_type(type_oid);
 	if (OidIsValid(element))
-		build_array(type, element, typmod, builder);
+		cdc_type_build_array(type, element, typmod, builder);
 	else if (get_typtype(type_oid) == TYPTYPE_COMPOSITE)
 		build_row(type, type_oid, builder);
 	else if (get_typtype(type_oid) == TYPTYPE_ENUM)

@@ -45,6 +45,8 @@ struct CdcType
 	struct CdcEnum *labels; /* of an enum */
 	FmgrInfo function;      /* output function, or cast to json */
 	bool cast_to_json;
+	int scale;             /* of a dialect's: digits behind the point */
+	int mode;              /* of a dialect's: which of several ways */
 	CdcSettings *settings; /* pinned while the function runs */
 };
 
@@ -52,9 +54,13 @@ struct CdcType
 typedef struct CdcTypeBuilder
 {
 	CdcValueOptions options;
-	/* of a format that writes some types in another way: true if it has built the type; NULL: none */
+	/*
+	 * Of a format that writes some types in another way: true if it has built the type; NULL: none.  A type that it
+	 * leaves without writer is not told at all.
+	 */
 	bool (*dialect)(CdcType *type, Oid type_oid, int32 typmod, struct CdcTypeBuilder *builder);
 	const struct CdcOptions *format_options; /* for the dialect */
+	bool in_array;                           /* the type is that of an array's elements */
 	CdcEncoding *encoding;
 	CdcSettings *settings; /* must outlive the types */
 	List *rows;            /* of CdcRowType *: those built so far */
@@ -77,6 +83,9 @@ extern void cdc_put_output(CdcWriter *writer, Datum value, const CdcType *type);
 
 /* The type that a domain is directly over, with its modifier (if asked for); InvalidOid: it is no domain. */
 extern Oid cdc_domain_over(Oid type_oid, int32 *typmod);
+
+/* An array of this type, as JSON arrays nested as deep as it has dimensions. */
+extern void cdc_type_build_array(CdcType *type, Oid element, int32 typmod, CdcTypeBuilder *builder);
 
 /* An enum, as a string. */
 extern void cdc_type_build_enum(CdcType *type, Oid type_oid, CdcTypeBuilder *builder);

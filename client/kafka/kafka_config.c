@@ -134,7 +134,13 @@ read_param(KafkaConfig *config, const char *name, const char *value, CdcError *e
 	if (strcmp(name, "delivery") == 0)
 		return choose(name, value, "exactly-once", "at-least-once", &config->exactly_once, err);
 	if (strcmp(name, "tombstones") == 0)
-		return choose(name, value, "on", "off", &config->tombstones, err);
+	{
+		bool on = false;
+		CdcStatus status = choose(name, value, "on", "off", &on, err);
+
+		config->tombstones = on ? KAFKA_TOMBSTONES_ON : KAFKA_TOMBSTONES_OFF;
+		return status;
+	}
 	if (strcmp(name, "config") == 0)
 		return CDC_OK; /* was read before all others, which go before it */
 	if (strcmp(name, "transactional-prefix") == 0)

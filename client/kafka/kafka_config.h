@@ -13,6 +13,14 @@
 #include "error.h"
 #include "sink.h"
 
+/* Whether deletes are followed by tombstones. */
+typedef enum KafkaTombstones
+{
+	KAFKA_TOMBSTONES_AS_TOLD, /* by the server, which only format=debezium does; else not */
+	KAFKA_TOMBSTONES_ON,
+	KAFKA_TOMBSTONES_OFF,
+} KafkaTombstones;
+
 typedef struct KafkaConfig
 {
 	SinkUri uri;
@@ -21,7 +29,7 @@ typedef struct KafkaConfig
 	const char *positions; /* name of the topic that holds positions */
 	const char *prefix;    /* of the transactional.id */
 	bool exactly_once;
-	bool tombstones;
+	KafkaTombstones tombstones;
 	bool queue_given;      /* the user has set limits of librdkafka's queue */
 	rd_kafka_conf_t *conf; /* with all properties that the user gave */
 	int transaction_timeout_ms;

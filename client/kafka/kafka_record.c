@@ -5,6 +5,9 @@
  * A delete is followed by a tombstone (a message with its key and no payload), an update of the key by
  * one for the old key, where they are wanted: a compacted topic then forgets the row.	Both have the
  * record's identity.
+ *
+ * An update of the key that comes as a delete and an insert (format=debezium) says so in headers, by the names that the
+ * Debezium connectors have for them.
  */
 #include "kafka/kafka_record.h"
 
@@ -15,8 +18,8 @@
 
 #include "../../plugin/cdc_protocol.h"
 
-/* Topic, key, payload, flags, opaque, and five headers at most. */
-#define MAX_FIELDS 10
+/* Topic, key, payload, flags, opaque, and six headers at most. */
+#define MAX_FIELDS 11
 
 #define DECIMAL_SIZE 21
 
@@ -28,6 +31,8 @@ static const char seq_header[] = "cdc-seq";
 static const char part_header[] = "cdc-part";
 static const char op_header[] = "cdc-op";
 static const char incarnation_header[] = "cdc-incarnation";
+static const char new_key_header[] = "__debezium.newkey";
+static const char old_key_header[] = "__debezium.oldkey";
 
 static void
 free_topic(void *topic)
@@ -157,6 +162,10 @@ send_message(KafkaRecords *records, const SinkRecord *record, rd_kafka_topic_t *
 		text = put_decimal(incarnation, record->incarnation, &length);
 		put_header(&vus[count++], incarnation_header, text, length);
 	}
+	if (record->frame->old_key != NULL && record->frame->op != CDC_OP_UPDATE)
+		put_header(&vus[count++],
+				   record->frame->op == CDC_OP_DELETE ? new_key_header : old_key_header,
+				   record->frame->old_key, record->frame->old_key_length);
 	return kafka_producer_send(records->producer, vus, count,
 							   content->key_length + content->payload_length);
 }
@@ -176,17 +185,19 @@ list_schema(const Frame *frame, Content *content, char *key, size_t size)
 
 /* What is sent of a record: itself, and the tombstones that it asks for. */
 static int
-list_contents(const KafkaRecords *records, const Frame *frame, Content *contents)
+list_contents(const KafkaRecords *records, const SinkRecord *record, Content *contents)
 {
+	const Frame *frame = record->frame;
 	int count = 0;
 
 	contents[count++] = (Content){frame->key, frame->key_length, frame->payload,
 								  frame->payload_length, frame_op_name(frame->op)};
-	if (!records->tombstones)
+	if (records->tombstones == KAFKA_TOMBSTONES_OFF ||
+		(records->tombstones == KAFKA_TOMBSTONES_AS_TOLD && !record->message->tombstones))
 		return count;
 	if (frame->op == CDC_OP_DELETE && frame->key != NULL)
 		contents[count++] = (Content){frame->key, frame->key_length, NULL, 0, "tombstone"};
-	if (frame->old_key != NULL)
+	if (frame->op == CDC_OP_UPDATE && frame->old_key != NULL)
 		contents[count++] = (Content){frame->old_key, frame->old_key_length, NULL, 0, "tombstone"};
 	return count;
 }
@@ -200,7 +211,7 @@ kafka_record_send(KafkaRecords *records, const SinkRecord *record, void *opaque,
 	rd_kafka_topic_t *topic = NULL;
 	int count = record->frame->kind == CDC_FRAME_SCHEMA
 					? list_schema(record->frame, contents, key, sizeof(key))
-					: list_contents(records, record->frame, contents);
+					: list_contents(records, record, contents);
 	CdcStatus status = find_topic(records, record->frame, &topic, err);
 
 	*messages = 0;

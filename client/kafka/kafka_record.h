@@ -16,7 +16,7 @@ typedef struct KafkaRecords
 {
 	KafkaProducer *producer; /* borrowed */
 	TargetNames *names;      /* data: rd_kafka_topic_t */
-	bool tombstones;
+	KafkaTombstones tombstones;
 	int sent;            /* messages already sent of a record that was not wholly taken */
 	uint64_t commit_lsn; /* that commit_lsn_text is of */
 	char commit_lsn_text[LSN_TEXT_SIZE];

@@ -48,10 +48,10 @@ sub read_message_header
 	my ($version, $flags, $reserved, $timeline, $commit_lsn, $end_lsn, $time, $xid, $reserved_too) =
 	  unpack('C C n N Q> Q> q> N N', substr($bytes, $at, $message_header_size));
 	die "version $version at byte $at" if $version != 1;
-	die "flags $flags at byte $at" if $flags & ~1;
+	die "flags $flags at byte $at" if $flags & ~3;
 	die "reserved bytes are not 0 at byte $at" if $reserved != 0 || $reserved_too != 0;
 	return {
-		transactional => $flags & 1, timeline => $timeline, commit_lsn => $commit_lsn,
+		transactional => $flags & 1, tombstones => ($flags & 2) >> 1, timeline => $timeline, commit_lsn => $commit_lsn,
 		end_lsn => $end_lsn, time => $time, xid => $xid };
 }
 
