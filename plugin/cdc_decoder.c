@@ -397,7 +397,8 @@ decode_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relat
 			ensure_begun(decoder);
 			cdc_record_stripped(&decoder->recorder, kind, known, decoder->seq);
 		}
-		else if (!cdc_rows_filter(&decoder->recorder.rows, known, &kind))
+		else if (!cdc_rows_filter(&decoder->recorder.rows, known, &kind) ||
+				 !cdc_record_wants_change(&decoder->recorder, kind, known))
 			recorded = false;
 		else if (unlikely(known->outbox != NULL))
 			record_outbox_row(decoder, kind, known);

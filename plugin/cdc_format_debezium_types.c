@@ -373,7 +373,7 @@ array_has_placeholder(const DebeziumType *known, const CdcOptions *options)
 		case DEBEZIUM_INT64:
 			return true;
 		case DEBEZIUM_BYTES:
-			return options->binary_mode != CDC_BINARY_MODE_HEX;
+			return options->binary_mode == CDC_BINARY_MODE_BYTES;
 		case DEBEZIUM_DATE:
 			return options->time_mode != CDC_TIME_ISOSTRING &&
 				   options->time_mode != CDC_TIME_CONNECT;
@@ -410,8 +410,10 @@ put_placeholder(CdcWriter *writer, const DebeziumType *known, const CdcOptions *
 		case DEBEZIUM_UNKNOWN:
 			if (options->binary_mode == CDC_BINARY_MODE_HEX)
 				cdc_put_string(writer, placeholder, len);
-			else
+			else if (options->binary_mode == CDC_BINARY_MODE_BYTES)
 				cdc_debezium_put_bytes(writer, placeholder, len, options->binary_mode);
+			else
+				put_text(writer, "null");
 			break;
 		case DEBEZIUM_HSTORE:
 			cdc_debezium_put_hstore(writer, placeholder, placeholder, options);

@@ -412,7 +412,8 @@ cdc_options_read(CdcOptions *options, List *pipeline, List *elements)
 	if (options->format == CDC_FORMAT_DEBEZIUM)
 	{
 		options->transaction_records = options->transaction_metadata;
-		options->actions &= ~options->skipped_operations;
+		/* an update that changes the key is no update but two others: which it is, shows when it is there */
+		options->actions &= ~(options->skipped_operations & ~(1 << CDC_UPDATE));
 		check_topic_prefix(options->topic_prefix);
 		if (options->unavailable_placeholder == NULL)
 			options->unavailable_placeholder = "__debezium_unavailable_value";

@@ -325,6 +325,22 @@ changes_key(CdcRecorder *recorder, const CdcRelation *relation)
 	return differ;
 }
 
+/* Of a format that tells updates of keys as others: is it one of the operations that are not to be told? */
+static inline bool
+is_skipped(const CdcRecorder *recorder, CdcChangeKind kind)
+{
+	return recorder->format->splits_key_changes &&
+		   (recorder->options->skipped_operations & (1 << kind)) != 0;
+}
+
+bool
+cdc_record_wants_change(CdcRecorder *recorder, CdcChangeKind kind, const CdcRelation *relation)
+{
+	/* what is computed is only there when it is recorded */
+	return kind != CDC_UPDATE || !is_skipped(recorder, kind) || relation->is_computed ||
+		   (recorder->rows.before.present && changes_key(recorder, relation));
+}
+
 /* An update as a delete and an insert.	 The frame of each has the other's key as its old key. */
 static void
 put_split_change(CdcRecorder *recorder, CdcRelation *relation, uint64 seq)
@@ -345,6 +361,8 @@ put_split_change(CdcRecorder *recorder, CdcRelation *relation, uint64 seq)
 									  .relation = relation}};
 		CdcFrame *frame = &change.frame;
 
+		if (is_skipped(recorder, kinds[part]))
+			continue;
 		image->present = true;
 		other->present = false;
 		put_change(recorder, &change);
@@ -377,6 +395,8 @@ cdc_record_change(CdcRecorder *recorder, CdcChangeKind kind, CdcRelation *relati
 		put_split_change(recorder, relation, seq);
 		return;
 	}
+	if (unlikely(is_skipped(recorder, kind)))
+		return;
 	put_change(recorder, &change);
 	if (kind == CDC_UPDATE && recorder->rows.before.present && cdc_output_has_frames(output))
 		put_old_key(recorder, &change);

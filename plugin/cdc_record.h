@@ -72,6 +72,10 @@ extern void cdc_recorder_configure(CdcRecorder *recorder, const char *source, co
 /* All records until the next call belong to this transaction. */
 extern void cdc_recorder_begin(CdcRecorder *recorder, CdcTransaction *transaction);
 
+/* Is the change, whose rows were loaded, one that is to be told? */
+extern bool cdc_record_wants_change(CdcRecorder *recorder, CdcChangeKind kind,
+									const CdcRelation *relation);
+
 /*
  * The records.	 cdc_record_change() records the change whose rows were loaded.  May allocate in
  * CurrentMemoryContext, which the caller resets after each.

@@ -195,7 +195,8 @@ list_contents(const KafkaRecords *records, const SinkRecord *record, Content *co
 	if (records->tombstones == KAFKA_TOMBSTONES_OFF ||
 		(records->tombstones == KAFKA_TOMBSTONES_AS_TOLD && !record->message->tombstones))
 		return count;
-	if (frame->op == CDC_OP_DELETE && frame->key != NULL)
+	/* without a key it is of no use, but where it is told, that is what readers know */
+	if (frame->op == CDC_OP_DELETE && (frame->key != NULL || record->message->tombstones))
 		contents[count++] = (Content){frame->key, frame->key_length, NULL, 0, "tombstone"};
 	if (frame->op == CDC_OP_UPDATE && frame->old_key != NULL)
 		contents[count++] = (Content){frame->old_key, frame->old_key_length, NULL, 0, "tombstone"};

@@ -16,8 +16,8 @@ SELECT try('topic.prefix', 'a shop');
 SELECT try('skipped.operations', 'x');
 SELECT try('decimal.handling.mode', 'exact');
 SELECT try('numeric', 'number');
-SELECT try('snapshot.mode', 'never');
 \set VERBOSITY terse
+SELECT try('snapshot.mode', 'never');
 SELECT brief('format', 'wal2json', 'schema', 'on');
 SELECT try('binary', 'base64');
 SELECT try('include-xids', 'on');
