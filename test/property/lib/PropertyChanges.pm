@@ -14,13 +14,14 @@ use PropertySchema;
 
 our @EXPORT = qw(random_script);
 
-my $prepared = 0;
+my $prepared;
 
 # random_script(SCHEMA, TABLES, NUMBER OF TRANSACTIONS)
 sub random_script
 {
 	my ($schema, $tables, $count) = @_;
 	my @open;
+	$prepared = 0;
 	my $sql = "SET client_encoding = 'UTF8';\nSET lock_timeout = '10ms';\nSET client_min_messages = error;\n";
 
 	foreach (1 .. $count)
@@ -40,7 +41,7 @@ sub random_script
 		}
 		elsif ($kind == 4)
 		{
-			$sql .= ddl_transaction($schema, $tables);
+			$sql .= ddl_transaction($schema, $tables, !@open);
 		}
 		else
 		{
@@ -92,8 +93,8 @@ sub transaction_body
 # With changes before and behind it; the command travels as a message.
 sub ddl_transaction
 {
-	my ($schema, $tables) = @_;
-	my $ddl = random_ddl($schema, $tables);
+	my ($schema, $tables, $alone) = @_;
+	my $ddl = random_ddl($schema, $tables, $alone);
 
 	return "BEGIN;\n" . statement($schema, $tables) . "SELECT ddl(\$ddl\$$ddl\$ddl\$);\n" . statement($schema, $tables) . "COMMIT;\n";
 }

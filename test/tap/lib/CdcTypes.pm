@@ -14,10 +14,17 @@ use utf8;
 use CdcTest;
 use Exporter qw(import);
 
-our @EXPORT = qw(quote_text quote_name leaf_types extension_types random_type random_column_name
+our @EXPORT = qw(forget_types quote_text quote_name leaf_types extension_types random_type random_column_name
 	random_value);
 
 my $made = 0;
+
+# Types are numbered anew: names are of one database only.
+sub forget_types
+{
+	$made = 0;
+	return;
+}
 
 sub quote_text
 {
