@@ -251,6 +251,22 @@ ask_server(Pump *pump, int64_t now)
 	pump->session->feedback.ask_for_reply = true;
 }
 
+/* An existing row comes again under another identity, so it would not be known again. */
+static CdcStatus
+refused_row(const Session *session, CdcError *err)
+{
+	CdcError answer = *err;
+
+	cdc_error(err, CDC_STOP, "an existing row was refused by sink \"%s\": %.1500s",
+			  session->state->sink->base.ops->name, answer.message);
+	cdc_error_detail(err, "%.1800s", answer.detail);
+	cdc_error_hint(err,
+				   "%.1500s%sRepair what refuses it; or leave it out by a row filter; or go on "
+				   "without the rest of the existing rows: --snapshot=never.",
+				   answer.hint, answer.hint[0] != '\0' ? " " : "");
+	return CDC_STOP;
+}
+
 /*
  * CDC_REFUSED: a record is to be diverted when it comes again.	 A sink that refuses the same one again,
  * which it was not given, has failed.
@@ -260,8 +276,11 @@ poll_sink(Session *session, int64_t now, CdcError *err)
 {
 	Sink *sink = session->state->sink;
 	CdcStatus status = sink->base.ops->poll(sink, now, &session->progress, err);
-	bool divert =
-		status == CDC_REFUSED && divert_remember(session, &session->progress.refused, err);
+	bool divert;
+
+	if (status == CDC_REFUSED && snapshot_cursor_has_chunk(session->progress.refused.commit_lsn))
+		status = refused_row(session, err);
+	divert = status == CDC_REFUSED && divert_remember(session, &session->progress.refused, err);
 
 	status = session_sink_status(session, status);
 	return divert ? CDC_REFUSED : status;

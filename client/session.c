@@ -211,12 +211,18 @@ remember_snapshot(const Session *session)
 	StreamState *state = session->state;
 	const Position *durable = &session->progress.durable;
 
-	if (session->snapshot == NULL || !state->sink->base.ops->keeps_no_position)
+	if (session->snapshot == NULL ||
+		(!state->sink->base.ops->keeps_no_position && !state->sink->base.ops->keeps_no_snapshot))
 		return;
+	/* a session in which nothing became durable leaves it as it was */
+	if (durable->snapshot != NULL)
+	{
+		state->snapshot_id = durable->id;
+		state->snapshot_cursor = durable->snapshot;
+	}
+	else if (!state->snapshot_known)
+		state->snapshot_cursor = session->start.snapshot;
 	state->snapshot_known = true;
-	state->snapshot_id = durable->id;
-	state->snapshot_cursor =
-		durable->snapshot != NULL ? durable->snapshot : session->start.snapshot;
 }
 
 void

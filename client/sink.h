@@ -98,6 +98,9 @@ typedef struct SinkOps
 	 */
 	bool keeps_no_position;
 
+	/* The position that it keeps does not tell how far a snapshot of existing rows is (Position.snapshot). */
+	bool keeps_no_snapshot;
+
 	/*
 	 * deliver() takes schema records, too (frame->kind CDC_FRAME_SCHEMA): facts about a relation that have
 	 * no place in the sequence.	Their id is 0, 0, 0, and "after" is the position as it was; one may come

@@ -72,6 +72,10 @@ struct Snapshot
 	SnapshotState end;
 	int attempts; /* at the same place */
 	int64_t conflict_logged;
+
+	int64_t began;
+	uint64_t rows_before; /* delivered by earlier sessions */
+	int64_t progress_logged;
 };
 
 void
@@ -139,7 +143,8 @@ wants_snapshot(Session *session, bool found, SnapshotState *state, bool *changed
 	StreamState *stream = session->state;
 	const CdcOptions *options = stream->options;
 	const SnapshotCursor *cursor = session->start.snapshot;
-	bool keeps = !stream->sink->base.ops->keeps_no_position;
+	const SinkOps *ops = stream->sink->base.ops;
+	bool keeps = !ops->keeps_no_position && !ops->keeps_no_snapshot;
 
 	if (!keeps && stream->snapshot_known)
 		cursor = stream->snapshot_cursor;
@@ -160,6 +165,11 @@ wants_snapshot(Session *session, bool found, SnapshotState *state, bool *changed
 		session->start.snapshot = session->taken.snapshot = NULL;
 		return false;
 	}
+	if (found && ops->keeps_no_snapshot && !stream->snapshot_known && is_asked_for(options))
+		log_line(
+			LOG_WARNING,
+			"the sink has a position, which does not tell whether a snapshot of existing rows is "
+			"through: none is begun. A sink without a position gets one");
 	if (found || (!keeps && stream->snapshot_known))
 		return false;
 	return is_asked_for(options) || (!options->snapshot_never && stream->slot_created);
@@ -227,6 +237,8 @@ snapshot_open(Snapshot **result, Session *session, bool found, bool *changed, Cd
 	snapshot->delivered = state;
 	snapshot->max_rows = FIRST_ROWS;
 	snapshot->active = true;
+	snapshot->began = snapshot->progress_logged = clock_now();
+	snapshot->rows_before = state.rows;
 	ask_from_delivered(snapshot);
 	log_begin(snapshot);
 	return CDC_OK;
@@ -365,46 +377,55 @@ pause_asking(Snapshot *snapshot, int64_t now)
 	snapshot->not_before = now + pause;
 }
 
+/* SQLSTATEs that the next try, or the next table, may not meet. */
+static bool
+is_undefined_table(const CdcError *err)
+{
+	return strcmp(err->sqlstate, "42P01") == 0;
+}
+
+/* lock_timeout; statement_timeout, or somebody's pg_cancel_backend() */
+static bool
+is_timeout(const CdcError *err)
+{
+	return strcmp(err->sqlstate, "55P03") == 0 || strcmp(err->sqlstate, "57014") == 0;
+}
+
 /* The server would not: what can be done about it. */
 static CdcStatus
 question_failed(Snapshot *snapshot, const PGresult *result, int64_t now, CdcError *err)
 {
-	const SnapshotTable *table = &snapshot->plan.tables[snapshot->queue[0].table];
+	int newest = snapshot->num_chunks - 1;
+	const SnapshotTable *table = &snapshot->plan.tables[snapshot->queue[newest].table];
+	bool given_up = snapshot->queue[newest].chunk.given_up;
 	CdcStatus status;
 	char what[200];
 
-	table = &snapshot->plan.tables[snapshot->queue[snapshot->num_chunks - 1].table];
 	snprintf(what, sizeof(what), "reading rows of table %.120s", table->name);
 	status = pgconn_error(snapshot->conn, result, what, err);
-	if (snapshot->queue[snapshot->num_chunks - 1].chunk.given_up ||
-		strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "55P03") == 0 ||
-		strcmp(err->sqlstate, "57014") == 0)
+	if (PQstatus(snapshot->conn) != CONNECTION_OK)
+		return CDC_RETRY;
+	if (!given_up && !is_undefined_table(err) && !is_timeout(err))
+		return status == CDC_RETRY ? CDC_RETRY : CDC_STOP;
+	snapshot_chunk_reset(&snapshot->queue[newest].chunk);
+	snapshot->num_chunks--;
+	if (given_up)
+		return CDC_OK;
+	if (is_undefined_table(err))
 	{
-		bool gone = strcmp(err->sqlstate, "42P01") == 0;
-		bool given_up = snapshot->queue[snapshot->num_chunks - 1].chunk.given_up;
-
-		snapshot_chunk_reset(&snapshot->queue[--snapshot->num_chunks].chunk);
-		if (given_up)
-			return CDC_OK;
-		if (gone)
-		{
-			log_line(LOG_WARNING, "table %s was dropped before all of its rows were read",
-					 table->name);
-			next_table(snapshot);
-			return CDC_OK;
-		}
-		/* statement_timeout, lock_timeout, or somebody's pg_cancel_backend() */
-		snapshot->attempts++;
-		if (now - snapshot->conflict_logged >= CONFLICT_LOG_INTERVAL)
-		{
-			snapshot->conflict_logged = now;
-			log_error(LOG_WARNING, err);
-		}
-		snapshot->max_rows = snapshot->max_rows > 1 ? snapshot->max_rows / 2 : 1;
-		pause_asking(snapshot, now);
+		log_line(LOG_WARNING, "table %s was dropped before all of its rows were read", table->name);
+		next_table(snapshot);
 		return CDC_OK;
 	}
-	return status == CDC_RETRY ? CDC_RETRY : CDC_STOP;
+	snapshot->attempts++;
+	if (snapshot->conflict_logged == 0 || now - snapshot->conflict_logged >= CONFLICT_LOG_INTERVAL)
+	{
+		snapshot->conflict_logged = now;
+		log_error(LOG_WARNING, err);
+	}
+	snapshot->max_rows = snapshot->max_rows > 1 ? snapshot->max_rows / 2 : 1;
+	pause_asking(snapshot, now);
+	return CDC_OK;
 }
 
 static CdcStatus
@@ -585,6 +606,26 @@ settle(Snapshot *snapshot, bool configured, bool *counts, CdcError *err)
 	return CDC_OK;
 }
 
+/* A line every progress interval: how far, how fast, how long yet. */
+static void
+log_snapshot_progress(Snapshot *snapshot)
+{
+	const CdcOptions *options = snapshot->session->state->options;
+	int64_t now = clock_now();
+	double rate = (double) (snapshot->delivered.rows - snapshot->rows_before) * CLOCK_SECOND /
+				  (double) (now - snapshot->began + 1);
+	double left = snapshot->plan.estimated_rows - (double) snapshot->delivered.rows;
+
+	if (!options->progress || now - snapshot->progress_logged < options->progress_interval)
+		return;
+	snapshot->progress_logged = now;
+	log_line(LOG_INFO,
+			 "snapshot: %" PRIu64
+			 " of about %.0f rows, %.0f rows/s, about %.0f s left; in table %s",
+			 snapshot->delivered.rows, snapshot->plan.estimated_rows, rate,
+			 left > 0 && rate > 0 ? left / rate : 0.0, snapshot->delivered.name);
+}
+
 static void
 end_chunk(Snapshot *snapshot)
 {
@@ -596,6 +637,7 @@ end_chunk(Snapshot *snapshot)
 	if (table_done)
 		log_line(LOG_INFO, "snapshot: table %s is through, %" PRIu64 " rows of all tables so far",
 				 snapshot->delivered.name, snapshot->delivered.rows);
+	log_snapshot_progress(snapshot);
 	if (snapshot->read_again)
 		give_up_rest(snapshot);
 	snapshot->delivering = snapshot->read_again = false;

@@ -97,6 +97,15 @@ snapshot_cursor_release(const SnapshotCursor *durable)
 	}
 }
 
+bool
+snapshot_cursor_has_chunk(uint64_t commit_lsn)
+{
+	for (const SnapshotCursor *cursor = oldest; cursor != NULL; cursor = cursor->next)
+		if (cursor->chunk_lsn != 0 && cursor->chunk_lsn == commit_lsn)
+			return true;
+	return false;
+}
+
 struct json_object *
 snapshot_key_to_json(const uint8_t *keys, size_t length, size_t *at, int columns)
 {

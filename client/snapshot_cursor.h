@@ -58,6 +58,9 @@ extern const SnapshotCursor *snapshot_cursor_create(const SnapshotState *end, ui
 /* The cursor of the last position is durable: frees all that are older.	 Takes NULL. */
 extern void snapshot_cursor_release(const SnapshotCursor *durable);
 
+/* Is it of the records of a chunk of which not all are durable yet? */
+extern bool snapshot_cursor_has_chunk(uint64_t commit_lsn);
+
 /* What is to be done next, where the position at id is durable. */
 extern void snapshot_cursor_state(const SnapshotCursor *cursor, const struct RecordId *id,
 								  SnapshotState *state);

@@ -76,7 +76,7 @@ cdc_windows_mark(CdcWindows *windows, CdcOutput *output, const CdcTransaction *t
 		windows->nopen++;
 
 	cdc_output_begin(output, transaction);
-	put_watermark_frame(output, op, watermark->worker, watermark->chunk, NULL, 0);
+	put_watermark_frame(output, op, watermark->worker, watermark->chunk, "", 0);
 	cdc_output_start_record(output, &end);
 	cdc_output_end_payload(output, &end);
 	cdc_output_end_record(output, &end);
@@ -139,6 +139,6 @@ cdc_windows_note_truncate(CdcWindows *windows, CdcOutput *output, Oid relid)
 		const CdcWindow *window = &windows->windows[worker];
 
 		if (window->relid == relid)
-			put_watermark_frame(output, CDC_WATERMARK_TRUNCATED, worker, window->chunk, NULL, 0);
+			put_watermark_frame(output, CDC_WATERMARK_TRUNCATED, worker, window->chunk, "", 0);
 	}
 }

@@ -571,6 +571,7 @@ grpc_sink_wait(Sink *base, int64_t now, SinkWait *wait)
 
 const SinkOps sink_grpc_ops = {
 	.name = "grpc",
+	.keeps_no_snapshot = true,
 	.alias = "grpcs",
 	.syntax = "grpc[s]://HOST:PORT[/TARGET][?...]",
 	.summary = "a gRPC server of yours (cdc_sink.proto), which keeps the position",
