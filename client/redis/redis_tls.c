@@ -87,35 +87,42 @@ make_ssl(SSL_CTX *context, const char *host, int fd)
 	return NULL;
 }
 
+static SSL_CTX *
+make_context(void)
+{
+	SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+
+	if (context == NULL)
+		return NULL;
+	SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+	SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_default_passwd_cb(context, no_passphrase);
+	/* a buffer may have grown, and moved, before the rest of it is written */
+	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	return context;
+}
+
 CdcStatus
 redis_tls_open(RedisTls **result, const RedisConfig *config, const char *host, int fd,
 			   const char *name, CdcError *err)
 {
-	SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+	SSL_CTX *context = make_context();
 	RedisTls *tls = calloc(1, sizeof(*tls));
-	CdcStatus status = CDC_OK;
+	CdcStatus status;
 
 	*result = tls;
 	if (context == NULL || tls == NULL)
-		status = cdc_error(err, CDC_RETRY, "TLS could not be set up: out of memory");
-	else
 	{
-		tls->name = name;
-		SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-		SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
-		SSL_CTX_set_default_passwd_cb(context, no_passphrase);
-		/* a buffer may have grown, and moved, before the rest of it is written */
-		SSL_CTX_set_mode(context,
-						 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-		status = load_files(context, config, err);
+		SSL_CTX_free(context);
+		return cdc_error(err, CDC_RETRY, "TLS could not be set up: out of memory");
 	}
+	tls->name = name;
+	status = load_files(context, config, err);
 	if (status == CDC_OK)
-	{
 		tls->ssl = make_ssl(context, host, fd);
-		if (tls->ssl == NULL)
-			status =
-				cdc_error(err, CDC_RETRY, "TLS could not be set up for \"%s\": %s", host, reason());
-	}
+	if (status == CDC_OK && tls->ssl == NULL)
+		status =
+			cdc_error(err, CDC_RETRY, "TLS could not be set up for \"%s\": %s", host, reason());
 	SSL_CTX_free(context);
 	return status;
 }

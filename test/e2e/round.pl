@@ -1,4 +1,4 @@
-# One round of the fault runner, for test/e2e/faults: round.pl SINK SEED FAULTS
+# One round of the fault runner, for test/e2e/faults: round.pl SINK SEED FAULTS RATE
 use strict;
 use warnings;
 
@@ -12,6 +12,6 @@ use Test::More;
 my $round = $$;
 $SIG{TERM} = sub { $$ == $round ? exit(143) : POSIX::_exit(143) };
 
-my ($sink, $seed, $faults) = @ARGV;
-fault_round(sink => $sink, seed => $seed, faults => $faults);
+my ($sink, $seed, $faults, $rate) = @ARGV;
+fault_round(sink => $sink, seed => $seed, faults => $faults, rate => $rate);
 done_testing();
