@@ -66,8 +66,13 @@ static Described
 describe_time(const DebeziumType *known, const CdcOptions *options)
 {
 	bool time = known->kind == DEBEZIUM_TIME;
+	int mode = options->time_mode;
+	bool adaptive = mode == CDC_TIME_ADAPTIVE || (mode == CDC_TIME_ADAPTIVE_MICROSECONDS && !time);
 
-	switch (options->time_mode)
+	if (adaptive && cdc_debezium_time_precision(known) <= 3)
+		return time ? (Described){"int32", "io.debezium.time.Time"}
+					: (Described){"int64", "io.debezium.time.Timestamp"};
+	switch (mode)
 	{
 		case CDC_TIME_ISOSTRING:
 			return (Described){"string",
@@ -78,13 +83,6 @@ describe_time(const DebeziumType *known, const CdcOptions *options)
 		case CDC_TIME_NANOSECONDS:
 			return (Described){"int64", time ? "io.debezium.time.NanoTime"
 											 : "io.debezium.time.NanoTimestamp"};
-		case CDC_TIME_ADAPTIVE_MICROSECONDS:
-		case CDC_TIME_ADAPTIVE:
-			if (cdc_debezium_time_precision(known) <= 3 &&
-				!(time && options->time_mode == CDC_TIME_ADAPTIVE_MICROSECONDS))
-				return time ? (Described){"int32", "io.debezium.time.Time"}
-							: (Described){"int64", "io.debezium.time.Timestamp"};
-			/* FALLTHROUGH */
 		default:
 			return (Described){"int64", time ? "io.debezium.time.MicroTime"
 											 : "io.debezium.time.MicroTimestamp"};

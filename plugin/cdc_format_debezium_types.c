@@ -420,11 +420,10 @@ put_placeholder(CdcWriter *writer, const DebeziumType *known, const CdcOptions *
 			break;
 		case DEBEZIUM_ARRAY:
 			if (array_has_placeholder(known, options))
-			{
 				put_array_placeholder(writer, known, options);
-				break;
-			}
-			/* FALLTHROUGH */
+			else
+				put_text(writer, "null");
+			break;
 		default:
 			put_text(writer, "null");
 	}

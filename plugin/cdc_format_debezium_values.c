@@ -312,7 +312,7 @@ put_bits(CdcWriter *writer, Datum value, const CdcType *type)
 
 	for (int i = 0; i < count; i++)
 	{
-		const bits8 *stored = VARBITS(bits) + count - 1 - i;
+		const uint8 *stored = VARBITS(bits) + count - 1 - i;
 
 		bytes[i] = *stored >> unused;
 		if (unused > 0 && i + 1 < count)

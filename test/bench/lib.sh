@@ -252,6 +252,7 @@ decoderbufs|decoderbufs|postgresql-MAJOR-decoderbufs|
 cdc-lines|cdc_decoder||
 cdc-batched|cdc_decoder||batch_bytes=65536
 cdc-frames|cdc_decoder||framing=frames protocol_version=1
+cdc-debezium|cdc_decoder||format=debezium batch_bytes=65536
 cdc-wal2json|cdc_decoder||format=wal2json batch_bytes=65536
 cdc-wal2json-lines|cdc_decoder||format=wal2json"
 
