@@ -119,6 +119,12 @@ const OptionDef option_table[] = {
 	 .argument = "initial|never|only",
 	 .doc = "whether existing rows are delivered, too: if the sink has no position yet; not at all; or "
 			"these and then no more (default: initial where this run creates the slot, else never)"},
+	{.name = "max-rate", .type = OPTION_COUNT, .commands = STREAM, AT(max_rate), .argument = "ROWS",
+	 .min = 1, .max = 1000000000,
+	 .doc = "read so many existing rows a second at most (--snapshot)"},
+	{.name = "max-lag", .type = OPTION_SIZE, .commands = STREAM, AT(max_lag), .argument = "SIZE",
+	 .min = KIB, .max = 1024 * GIB,
+	 .doc = "read no existing rows while the sink is behind the server by more WAL than this"},
 	{.name = "require-position", .type = OPTION_BOOL, .commands = STREAM, AT(require_position),
 	 .doc = "refuse a sink that holds no position of this source yet"},
 	{.name = "accept", .type = OPTION_SET, .commands = STREAM, .members = accept_members,

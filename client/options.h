@@ -75,6 +75,8 @@ typedef struct CdcOptions
 	bool snapshot_initial; /* --snapshot=initial, never, only; none of them: its default */
 	bool snapshot_never;
 	bool snapshot_only;
+	uint64_t max_rate; /* of existing rows, a second; 0: any */
+	uint64_t max_lag;  /* bytes of WAL; past it existing rows wait; 0: any */
 
 	bool require_position;    /* refuse a sink without a position */
 	bool accept_gap;          /* --accept=gap */

@@ -38,6 +38,9 @@
 #define RETRY_PAUSE (CLOCK_SECOND / 10)
 #define MAX_RETRY_PAUSE (5 * CLOCK_SECOND)
 
+/* --max-lag is looked at again after this. */
+#define LAG_PAUSE (CLOCK_SECOND / 20)
+
 #define CONFLICT_LOG_INTERVAL (10 * CLOCK_SECOND)
 
 struct Snapshot
@@ -72,6 +75,7 @@ struct Snapshot
 	SnapshotState end;
 	int attempts; /* at the same place */
 	int64_t conflict_logged;
+	bool lagging; /* waits for the sink, and has said so */
 
 	int64_t began;
 	uint64_t rows_before; /* delivered by earlier sessions */
@@ -319,6 +323,40 @@ finish(Snapshot *snapshot, bool store, CdcError *err)
 	return session_sink_status(session, ops->store(session->state->sink, &session->taken, err));
 }
 
+/* With --max-rate no more than a second's. */
+static int
+rows_to_ask(const Snapshot *snapshot)
+{
+	uint64_t max_rate = snapshot->session->state->options->max_rate;
+
+	return max_rate > 0 && max_rate < (uint64_t) snapshot->max_rows ? (int) max_rate
+																	: snapshot->max_rows;
+}
+
+/*
+ * The next chunk has to wait: for its time, or for the sink, which is behind with what has changed.  What the server
+ * decodes is held up while existing rows are read and delivered, so less of them lets it catch up.
+ */
+static bool
+must_wait(Snapshot *snapshot, int64_t now)
+{
+	const Session *session = snapshot->session;
+	uint64_t max_lag = session->state->options->max_lag;
+	uint64_t durable = session->progress.durable.confirmed;
+	uint64_t server_end = session->feedback.server_end;
+
+	if (now < snapshot->not_before)
+		return true;
+	if (max_lag == 0 || server_end <= durable || server_end - durable <= max_lag)
+		return false;
+	if (!snapshot->lagging)
+		log_line(LOG_DEBUG, "snapshot: waiting, the sink is %" PRIu64 " bytes of WAL behind",
+				 server_end - durable);
+	snapshot->lagging = true;
+	snapshot->not_before = now + LAG_PAUSE;
+	return true;
+}
+
 /* Asks for the next chunk. */
 static CdcStatus
 ask(Snapshot *snapshot, int64_t now, CdcError *err)
@@ -327,13 +365,14 @@ ask(Snapshot *snapshot, int64_t now, CdcError *err)
 	int i = snapshot->num_chunks++;
 	SnapshotAsk question = {.table = table,
 							.after = snapshot->ask_after,
-							.max_rows = snapshot->max_rows,
+							.max_rows = rows_to_ask(snapshot),
 							.max_bytes = table->columns > 0 ? CHUNK_BYTES : WHOLE_BYTES,
 							.token = snapshot->session->token,
 							.number = ++snapshot->last_number};
 
 	snapshot_chunk_begin(&snapshot->queue[i].chunk, question.number, table->columns);
 	snapshot->queue[i].table = snapshot->ask_table;
+	snapshot->lagging = false;
 	snapshot->asking = true;
 	snapshot->asked = now;
 	return snapshot_plan_ask(&snapshot->plan, snapshot->conn, &question, err);
@@ -432,6 +471,7 @@ static CdcStatus
 take_answer(Snapshot *snapshot, PGresult *result, int64_t now, CdcError *err)
 {
 	SnapshotChunk *chunk = &snapshot->queue[snapshot->num_chunks - 1].chunk;
+	int64_t max_rate = (int64_t) snapshot->session->state->options->max_rate;
 	CdcStatus status;
 
 	snapshot->asking = false;
@@ -445,6 +485,8 @@ take_answer(Snapshot *snapshot, PGresult *result, int64_t now, CdcError *err)
 	if (status != CDC_OK || chunk->given_up)
 		return status;
 	adapt(snapshot, chunk, now - snapshot->asked);
+	if (max_rate > 0)
+		snapshot->not_before = snapshot->asked + (int64_t) chunk->scanned * CLOCK_SECOND / max_rate;
 	if (chunk->last[0] != '\0')
 		set_text(&snapshot->ask_after, chunk->last);
 	if (chunk->done)
@@ -476,7 +518,7 @@ snapshot_turn(Snapshot *snapshot, int64_t now, bool between, CdcError *err)
 		}
 	}
 	if (status == CDC_OK && !snapshot->asking && snapshot->num_chunks < MAX_CHUNKS &&
-		snapshot->ask_table < snapshot->plan.num_tables && now >= snapshot->not_before)
+		snapshot->ask_table < snapshot->plan.num_tables && !must_wait(snapshot, now))
 		status = ask(snapshot, now, err);
 	if (status == CDC_OK && snapshot->num_chunks == 0 && between &&
 		snapshot->ask_table >= snapshot->plan.num_tables)

@@ -12,7 +12,7 @@ use CdcTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
+use Time::HiRes qw(time usleep);
 
 seed_random(20260202);
 my $rows = 6000;
@@ -59,6 +59,24 @@ check_replay('replayed, it is what the tables hold', $node,
 is($target->safe_psql('postgres', q(
 	SELECT max(count) FROM (SELECT count(*) FROM cdc_records WHERE op = 'snapshot'
 		GROUP BY "table", coalesce(key, record->'after')) c)), '1', 'each row came once');
+
+# ------------------------------------------------------------------------------------------------
+# Gently
+# ------------------------------------------------------------------------------------------------
+
+$node->safe_psql('postgres', 'CREATE PUBLICATION codes FOR TABLE by_code');
+create_slot($node, 'postgres', 'g');
+my $began = time();
+($code, $log) = run_client($db, 'g', "file://$dir/g.ndjson", '--snapshot=only', '--max-rate=1000', '--publication_names=codes');
+is($code, 0, '--max-rate') or diag($log);
+cmp_ok(time() - $began, '>=', 2, '3000 rows, 1000 a second: the third second has begun');
+is(scalar(@{ read_lines("$dir/g.ndjson") }), 3000, 'all of them');
+create_slot($node, 'postgres', 'l');
+$load = start_load($node, $rows);
+($code, $log) = run_client($db, 'l', "file://$dir/l.ndjson", '--snapshot=only', '--max-lag=1KiB', '--max-rate=3000', '--commit-interval=300ms');
+stop_load($load);
+is($code, 0, '--max-lag') or diag($log);
+like($log, qr/snapshot: waiting, the sink is \d+ bytes of WAL behind/, 'waits while the sink is behind');
 
 # ------------------------------------------------------------------------------------------------
 # In the middle of it
