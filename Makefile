@@ -19,8 +19,10 @@ OBJS = \
 	plugin/cdc_format_cdc.o \
 	plugin/cdc_format_cloudevents.o \
 	plugin/cdc_format_debezium.o \
+	plugin/cdc_format_debezium_number.o \
 	plugin/cdc_format_debezium_schema.o \
 	plugin/cdc_format_debezium_time.o \
+	plugin/cdc_format_debezium_transaction.o \
 	plugin/cdc_format_debezium_types.o \
 	plugin/cdc_format_debezium_values.o \
 	plugin/cdc_format_wal2json.o \

@@ -9,13 +9,11 @@
 
 #include "catalog/pg_class.h"
 #include "commands/dbcommands.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "replication/origin.h"
-#include "utils/memutils.h"
 
 #include "cdc_format.h"
 #include "cdc_format_debezium.h"
+#include "cdc_format_debezium_transaction.h"
 #include "cdc_json.h"
 #include "cdc_members.h"
 
@@ -25,37 +23,6 @@ static const char ops[CDC_NUM_CHANGE_KINDS] = {
 	[CDC_INSERT] = 'c',   [CDC_UPDATE] = 'u',   [CDC_DELETE] = 'd',
 	[CDC_TRUNCATE] = 't', [CDC_SNAPSHOT] = 'r',
 };
-
-/* Text that is the same in all records of a transaction. */
-typedef enum StampPart
-{
-	STAMP_TIME,   /* 1769903999123, */
-	STAMP_COMMIT, /* the commit's LSN, and what leads to the change's */
-	STAMP_TIMES,  /* what is behind that: "]","ts_us":...,"ts_ns":... */
-	STAMP_XID,    /* 771,"lsn": */
-	STAMP_ORIGIN, /* ,"xmin":null,"origin":null,"origin_lsn":null} */
-	STAMP_NOW,    /* ,"ts_ms":...,"ts_us":...,"ts_ns":... */
-	NUM_STAMP_PARTS,
-} StampPart;
-
-/* How many events of a table the transaction has. */
-typedef struct Collection
-{
-	char *name; /* schema.table */
-	uint64 events;
-} Collection;
-
-typedef struct DebeziumState
-{
-	MemoryContext context; /* of the collections; reset with each transaction */
-	StringInfoData stamp;
-	int stamp_end[NUM_STAMP_PARTS];
-	List *collections; /* of Collection * */
-	uint64 events;
-	Collection *current; /* of the record at hand */
-	uint64 counted_seq;  /* the record that was counted last: it may be written again */
-	int counted_part;
-} DebeziumState;
 
 /* ---------------------------------------------------------------------------------------------
  * Heads and labels
@@ -161,185 +128,6 @@ make_label(const CdcLabelInput *input, int *len)
 }
 
 /* ---------------------------------------------------------------------------------------------
- * Transactions
- * --------------------------------------------------------------------------------------------- */
-
-static DebeziumState *
-state_of(CdcRecorder *recorder)
-{
-	DebeziumState *state = recorder->state;
-	MemoryContext caller;
-
-	if (likely(state != NULL))
-		return state;
-	caller = MemoryContextSwitchTo(recorder->rows.context);
-	recorder->state = state = palloc0(sizeof(DebeziumState));
-	state->context = AllocSetContextCreate(CurrentMemoryContext, "cdc_decoder transaction",
-										   ALLOCSET_SMALL_SIZES);
-	initStringInfo(&state->stamp);
-	MemoryContextSwitchTo(caller);
-	return state;
-}
-
-static inline void
-put_stamp(CdcWriter *writer, const DebeziumState *state, StampPart part)
-{
-	int start = part == 0 ? 0 : state->stamp_end[part - 1];
-
-	cdc_put_bytes(writer, state->stamp.data + start, state->stamp_end[part] - start);
-}
-
-/* Milliseconds, and microseconds and nanoseconds, since 1970; 0 where WAL has no time. */
-static int64
-unix_microseconds(const CdcTransaction *transaction)
-{
-	if (transaction->commit_time == 0)
-		return 0;
-	return transaction->commit_time +
-		   (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64) USECS_PER_DAY;
-}
-
-static int64
-unix_milliseconds(const CdcTransaction *transaction)
-{
-	return unix_microseconds(transaction) / 1000;
-}
-
-static void
-put_finer_times(CdcWriter *writer, const CdcTransaction *transaction)
-{
-	cdc_put_literal(writer, ",\"ts_us\":");
-	cdc_put_int64(writer, unix_microseconds(transaction));
-	cdc_put_literal(writer, ",\"ts_ns\":");
-	cdc_put_int64(writer, unix_microseconds(transaction) * 1000);
-}
-
-/* ,"xmin":null,"origin":"elsewhere","origin_lsn":4294967296} */
-static void
-put_origin(CdcWriter *writer, const CdcTransaction *transaction)
-{
-	char *name = NULL;
-
-	cdc_put_literal(writer, ",\"xmin\":null,\"origin\":");
-	if (transaction->origin != 0 && replorigin_by_oid(transaction->origin, true, &name) && name)
-	{
-		cdc_put_string(writer, name, strlen(name));
-		cdc_put_literal(writer, ",\"origin_lsn\":");
-		cdc_put_uint64(writer, transaction->origin_lsn);
-	}
-	else
-		cdc_put_literal(writer, "null,\"origin_lsn\":null");
-	cdc_put_byte(writer, '}');
-}
-
-static void
-begin_transaction(CdcRecorder *recorder, CdcTransaction *transaction)
-{
-	DebeziumState *state = state_of(recorder);
-	CdcWriter writer = {.encoding = recorder->output->writer.encoding};
-
-	MemoryContextReset(state->context);
-	state->collections = NIL;
-	state->events = 0;
-	state->current = NULL;
-	state->counted_part = -1;
-	resetStringInfo(&state->stamp);
-	cdc_writer_attach(&writer, &state->stamp);
-	cdc_put_int64(&writer, unix_milliseconds(transaction));
-	cdc_put_literal(&writer, ",\"snapshot\":\"");
-	state->stamp_end[STAMP_TIME] = cdc_writer_offset(&writer);
-	cdc_put_uint64(&writer, transaction->commit_lsn);
-	cdc_put_literal(&writer, "\\\",\\\"");
-	state->stamp_end[STAMP_COMMIT] = cdc_writer_offset(&writer);
-	cdc_put_literal(&writer, "\\\"]\"");
-	put_finer_times(&writer, transaction);
-	state->stamp_end[STAMP_TIMES] = cdc_writer_offset(&writer);
-	if (transaction->transactional)
-		cdc_put_uint64(&writer, transaction->xid);
-	else
-		cdc_put_literal(&writer, "null");
-	cdc_put_literal(&writer, ",\"lsn\":");
-	state->stamp_end[STAMP_XID] = cdc_writer_offset(&writer);
-	put_origin(&writer, transaction);
-	state->stamp_end[STAMP_ORIGIN] = cdc_writer_offset(&writer);
-	cdc_put_literal(&writer, ",\"ts_ms\":");
-	cdc_put_int64(&writer, unix_milliseconds(transaction));
-	put_finer_times(&writer, transaction);
-	state->stamp_end[STAMP_NOW] = cdc_writer_offset(&writer);
-	cdc_writer_detach(&writer);
-}
-
-/* The event belongs to a table, or is a message: counts it, once. */
-static void
-count_event(CdcRecorder *recorder, const char *schema, const char *table, uint64 seq, uint16 part)
-{
-	DebeziumState *state = recorder->state;
-	MemoryContext caller;
-	char *name;
-	ListCell *cell;
-
-	if (state->counted_part == part && state->counted_seq == seq)
-		return;
-	state->counted_seq = seq;
-	state->counted_part = part;
-	state->events++;
-	caller = MemoryContextSwitchTo(state->context);
-	name = schema ? psprintf("%s.%s", schema, table) : pstrdup(table);
-	state->current = NULL;
-	foreach (cell, state->collections)
-	{
-		if (strcmp(((Collection *) lfirst(cell))->name, name) == 0)
-			state->current = lfirst(cell);
-	}
-	if (state->current)
-		pfree(name);
-	else
-	{
-		state->current = palloc0(sizeof(Collection));
-		state->current->name = name;
-		state->collections = lappend(state->collections, state->current);
-	}
-	state->current->events++;
-	MemoryContextSwitchTo(caller);
-}
-
-/* "771:23994232" */
-static void
-put_transaction_id(CdcRecorder *recorder, XLogRecPtr lsn)
-{
-	CdcWriter *writer = &recorder->output->writer;
-
-	cdc_put_byte(writer, '"');
-	cdc_put_uint64(writer, recorder->transaction->xid);
-	cdc_put_byte(writer, ':');
-	cdc_put_uint64(writer, lsn);
-	cdc_put_byte(writer, '"');
-}
-
-/* ,"transaction":{"id":"771:23994232","total_order":1,"data_collection_order":1} */
-static void
-put_transaction(CdcRecorder *recorder, const char *schema, const char *table, uint64 seq,
-				uint16 part)
-{
-	const DebeziumState *state = recorder->state;
-	CdcWriter *writer = &recorder->output->writer;
-
-	if (!recorder->options->transaction_metadata || !recorder->transaction->transactional)
-	{
-		cdc_put_literal(writer, ",\"transaction\":null");
-		return;
-	}
-	count_event(recorder, schema, table, seq, part);
-	cdc_put_literal(writer, ",\"transaction\":{\"id\":");
-	put_transaction_id(recorder, recorder->change_lsn);
-	cdc_put_literal(writer, ",\"total_order\":");
-	cdc_put_uint64(writer, state->events);
-	cdc_put_literal(writer, ",\"data_collection_order\":");
-	cdc_put_uint64(writer, state->current->events);
-	cdc_put_byte(writer, '}');
-}
-
-/* ---------------------------------------------------------------------------------------------
  * Records
  * --------------------------------------------------------------------------------------------- */
 
@@ -356,24 +144,23 @@ put_text(CdcWriter *writer, const char *text, int len)
 static void
 put_source(CdcRecorder *recorder, const char *names, int names_len, bool snapshot)
 {
-	const DebeziumState *state = recorder->state;
 	const CdcHead *common = &recorder->heads[CDC_HEAD_MESSAGE];
 	CdcWriter *writer = &recorder->output->writer;
 
 	cdc_put_padded(writer, common->text, common->len);
-	put_stamp(writer, state, STAMP_TIME);
+	cdc_debezium_put_stamp(recorder, STAMP_TIME);
 	if (unlikely(snapshot))
 		cdc_put_literal(writer, "true");
 	else
 		cdc_put_literal(writer, "false");
 	cdc_put_padded(writer, common->tail, common->tail_len);
-	put_stamp(writer, state, STAMP_COMMIT);
+	cdc_debezium_put_stamp(recorder, STAMP_COMMIT);
 	cdc_put_uint64(writer, recorder->change_lsn);
-	put_stamp(writer, state, STAMP_TIMES);
+	cdc_debezium_put_stamp(recorder, STAMP_TIMES);
 	put_text(writer, names, names_len);
-	put_stamp(writer, state, STAMP_XID);
+	cdc_debezium_put_stamp(recorder, STAMP_XID);
 	cdc_put_uint64(writer, recorder->change_lsn);
-	put_stamp(writer, state, STAMP_ORIGIN);
+	cdc_debezium_put_stamp(recorder, STAMP_ORIGIN);
 }
 
 /* What is behind the rows. */
@@ -385,12 +172,12 @@ put_envelope(CdcRecorder *recorder, const CdcChange *change)
 	CdcWriter *writer = &recorder->output->writer;
 
 	put_source(recorder, head->tail, head->tail_len, change->kind == CDC_SNAPSHOT);
-	put_transaction(recorder, relation->schema, relation->table, change->frame.seq,
-					change->frame.part);
+	cdc_debezium_put_transaction(recorder, relation->schema, relation->table, change->frame.seq,
+								 change->frame.part);
 	cdc_put_literal(writer, ",\"op\":\"");
 	cdc_put_byte(writer, ops[change->kind]);
 	cdc_put_byte(writer, '"');
-	put_stamp(writer, recorder->state, STAMP_NOW);
+	cdc_debezium_put_stamp(recorder, STAMP_NOW);
 	cdc_put_bytes(writer, recorder->metadata, strlen(recorder->metadata));
 }
 
@@ -539,9 +326,9 @@ put_message(CdcRecorder *recorder, const CdcMessage *message, uint64 seq,
 	if (recorder->options->schema)
 		cdc_debezium_put_message_schema(writer, recorder->options, false);
 	cdc_put_literal(writer, "{\"op\":\"m\",\"ts_ms\":");
-	cdc_put_int64(writer, unix_milliseconds(recorder->transaction));
+	cdc_put_int64(writer, cdc_debezium_milliseconds(recorder->transaction));
 	put_source(recorder, no_names, strlen(",\"schema\":\"\",\"table\":\"\",\"txId\":"), false);
-	put_transaction(recorder, NULL, "message", seq, 0);
+	cdc_debezium_put_transaction(recorder, NULL, "message", seq, 0);
 	cdc_put_literal(writer, ",\"message\":{\"prefix\":");
 	if (omission == CDC_OMIT_PREFIX_TOO)
 		cdc_put_literal(writer, "null");
@@ -562,63 +349,16 @@ put_message(CdcRecorder *recorder, const CdcMessage *message, uint64 seq,
 	put_end(recorder, recorder->heads[CDC_HEAD_MESSAGE].replaced);
 }
 
-/* {"status":"BEGIN","id":"771:23994232","event_count":null,"data_collections":null,"ts_ms":1769903999123} */
-static void
-put_boundary(CdcRecorder *recorder, bool ends)
-{
-	const CdcTransaction *transaction = recorder->transaction;
-	const DebeziumState *state = recorder->state;
-	CdcWriter *writer = &recorder->output->writer;
-	const char *separator = "[";
-	ListCell *cell;
-
-	if (recorder->options->schema)
-		cdc_debezium_put_transaction_schema(writer, false);
-	cdc_put_literal(writer, "{\"status\":\"");
-	cdc_put_bytes(writer, ends ? "END" : "BEGIN", ends ? 3 : 5);
-	cdc_put_literal(writer, "\",\"id\":");
-	put_transaction_id(recorder, ends ? transaction->end_lsn : recorder->change_lsn);
-	cdc_put_literal(writer, ",\"event_count\":");
-	if (ends)
-		cdc_put_uint64(writer, state->events);
-	else
-		cdc_put_literal(writer, "null");
-	cdc_put_literal(writer, ",\"data_collections\":");
-	foreach (cell, state->collections)
-	{
-		const Collection *collection = lfirst(cell);
-
-		cdc_put_bytes(writer, separator, 1);
-		cdc_put_literal(writer, "{\"data_collection\":\"");
-		cdc_put_escaped_utf8(writer, collection->name, strlen(collection->name));
-		cdc_put_literal(writer, "\",\"event_count\":");
-		cdc_put_uint64(writer, collection->events);
-		cdc_put_byte(writer, '}');
-		separator = ",";
-	}
-	if (state->collections != NIL)
-		cdc_put_byte(writer, ']');
-	else if (ends)
-		cdc_put_literal(writer, "[]");
-	else
-		cdc_put_literal(writer, "null");
-	cdc_put_literal(writer, ",\"ts_ms\":");
-	cdc_put_int64(writer, unix_milliseconds(transaction));
-	cdc_put_byte(writer, '}');
-	if (recorder->options->schema)
-		cdc_put_byte(writer, '}');
-}
-
 static void
 put_begin(CdcRecorder *recorder, const CdcFrame *frame)
 {
-	put_boundary(recorder, false);
+	cdc_debezium_put_boundary(recorder, false);
 }
 
 static void
 put_commit(CdcRecorder *recorder, const CdcFrame *frame)
 {
-	put_boundary(recorder, true);
+	cdc_debezium_put_boundary(recorder, true);
 }
 
 /* {"id":"771:23994232"} of begin and commit, {"prefix":"p"} of a message */
@@ -640,8 +380,8 @@ put_head_key(CdcRecorder *recorder, CdcHeadKind kind, const CdcMessage *message)
 	else
 	{
 		cdc_put_literal(writer, "{\"id\":");
-		put_transaction_id(recorder,
-						   kind == CDC_HEAD_COMMIT ? transaction->end_lsn : recorder->change_lsn);
+		cdc_debezium_put_transaction_id(recorder, kind == CDC_HEAD_COMMIT ? transaction->end_lsn
+																		  : recorder->change_lsn);
 	}
 	cdc_put_byte(writer, '}');
 	if (recorder->options->schema)
@@ -656,7 +396,7 @@ const CdcRecordFormat cdc_format_debezium = {
 	.make_label = make_label,
 	.make_stand_in = cdc_debezium_stand_in,
 	.build_type = cdc_debezium_build_type,
-	.begin_transaction = begin_transaction,
+	.begin_transaction = cdc_debezium_begin_transaction,
 	.put_change = put_change,
 	.put_key = put_key,
 	.key_behind = true,

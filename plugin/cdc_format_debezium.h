@@ -77,6 +77,11 @@ extern char *cdc_debezium_stand_in(const CdcLabelInput *input, CdcStandIn what, 
 extern CdcValueWriter cdc_debezium_writer(CdcType *type, const DebeziumType *known,
 										  const CdcOptions *options);
 
+/* The same for numbers that are not integers, and one as Java prints it. */
+extern CdcValueWriter cdc_debezium_number_writer(CdcType *type, const DebeziumType *known,
+												 const CdcOptions *options);
+extern void cdc_debezium_put_double(CdcWriter *writer, double value);
+
 /* The same for times. */
 extern CdcValueWriter cdc_debezium_time_writer(CdcType *type, const DebeziumType *known,
 											   const CdcOptions *options);
