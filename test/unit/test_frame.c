@@ -93,6 +93,7 @@ reads_what_was_written(void **state)
 	good_message(&builder);
 	assert_int_equal(frame_open(&reader, builder.bytes, builder.length, &err), CDC_OK);
 	assert_true(reader.message.transactional);
+	assert_false(reader.message.tombstones);
 	assert_int_equal(reader.message.timeline, 3);
 	assert_int_equal(reader.message.commit_lsn, 0x1000);
 	assert_int_equal(reader.message.end_lsn, 0x1030);
@@ -212,6 +213,9 @@ refuses_unknown_headers(void **state)
 	good_message(&builder);
 	builder.bytes[CDC_MESSAGE_AT_FLAGS] |= 0x80;
 	refuses(&builder, "flags 0x81");
+	good_message(&builder);
+	builder.bytes[CDC_MESSAGE_AT_FLAGS] |= 0x04;
+	refuses(&builder, "flags 0x05");
 	good_message(&builder);
 	builder.bytes[2] = 1;
 	refuses(&builder, "reserved");
