@@ -10,6 +10,7 @@
 #include "utils/builtins.h"
 #include "utils/cash.h"
 
+#include "cdc_compat.h"
 #include "cdc_detoast.h"
 #include "cdc_format_debezium.h"
 #include "cdc_json.h"
