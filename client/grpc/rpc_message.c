@@ -82,6 +82,8 @@ op_of(uint8_t op)
 			return CDC__V1__OP__OP_COMMIT;
 		case CDC_OP_DDL:
 			return CDC__V1__OP__OP_DDL;
+		case CDC_OP_SNAPSHOT:
+			return CDC__V1__OP__OP_SNAPSHOT;
 		default:
 			return CDC__V1__OP__OP_UNSPECIFIED;
 	}

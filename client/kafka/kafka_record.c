@@ -23,7 +23,7 @@
 
 #define DECIMAL_SIZE 21
 
-/* "schema:" and two names, each of NAMEDATALEN bytes of the server's encoding at most. */
+/* "schema:", two names and a version; names are each of NAMEDATALEN bytes of the server's encoding at most. */
 #define SCHEMA_KEY_SIZE 600
 
 static const char lsn_header[] = "cdc-commit-lsn";
@@ -171,14 +171,14 @@ send_message(KafkaRecords *records, const SinkRecord *record, rd_kafka_topic_t *
 }
 
 /*
- * A schema record gets a key of its relation's, so that all of them are in one partition and a compacted
- * topic keeps the last.
+ * A schema record's key is its relation and version, so that a compacted topic keeps one of each version:
+ * records that have it may be read at any time.
  */
 static int
 list_schema(const Frame *frame, Content *content, char *key, size_t size)
 {
-	snprintf(key, size, "schema:%s.%s", frame->relation != NULL ? frame->relation->schema : "",
-			 frame->relation != NULL ? frame->relation->table : "");
+	snprintf(key, size, "schema:%s.%s:%.*s", frame->relation->schema, frame->relation->table,
+			 CDC_SCHEMA_VERSION_DIGITS, frame_schema_version(frame));
 	*content = (Content){key, strlen(key), frame->payload, frame->payload_length, "schema"};
 	return 1;
 }
