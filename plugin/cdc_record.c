@@ -374,6 +374,8 @@ put_split_change(CdcRecorder *recorder, CdcRelation *relation, uint64 seq)
 		}
 		cdc_output_end_record(output, frame);
 	}
+	/* both are there, for whoever looks at the change after us */
+	recorder->rows.before.present = recorder->rows.after.present = true;
 }
 
 void
