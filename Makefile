@@ -50,7 +50,7 @@ OBJS = \
 	plugin/cdc_publication.o \
 	plugin/cdc_record.o \
 	plugin/cdc_relation.o \
-	plugin/cdc_relation_build.o \
+	plugin/cdc_relation_build.o plugin/cdc_relation_columns.o \
 	plugin/cdc_relation_names.o \
 	plugin/cdc_rows.o \
 	plugin/cdc_rule.o \

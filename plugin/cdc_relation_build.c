@@ -11,79 +11,22 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
-#include "miscadmin.h"
 #include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
 #include "cdc_compat.h"
-#include "cdc_format.h"
-#include "cdc_generated.h"
 #include "cdc_relation_build.h"
-#include "cdc_relation_names.h"
-#include "cdc_rule.h"
-#include "cdc_selector.h"
-
-/* A relation on the way to a CdcRelation. */
-typedef struct Build
-{
-	CdcRelationBuilder *builder;
-	CdcRelation *built;
-	Relation relation;
-	Relation published; /* itself, or the ancestor that it is published as */
-	AttrMap *map;       /* attnums of relation by attnum - 1 of published; NULL: the same */
-	CdcSelection *selection;
-	List *rules;       /* those that hold for it */
-	Bitmapset *logged; /* attnum - 1 of the identity's columns; of the primary key's under FULL */
-	CdcTypeBuilder types;
-	const CdcRecordFormat *format;
-	CdcLabelInput *labels; /* what is known of each of its columns, in their order */
-} Build;
-
-/* The rule being followed, for what goes wrong in it. */
-typedef struct RuleContext
-{
-	const Build *build;
-	const CdcRule *rule;
-} RuleContext;
-
-static void
-rule_error_context(void *arg)
-{
-	const RuleContext *context = arg;
-
-	errcontext("pipeline \"%s\", rule \"%s\" for member \"%s\" of \"%s\".\"%s\"",
-			   context->build->builder->pipeline->name, cdc_rule_kind_names[context->rule->kind],
-			   context->rule->member,
-			   get_namespace_name(RelationGetNamespace(context->build->published)),
-			   RelationGetRelationName(context->build->published));
-}
-
-static const CdcRule *
-find_rule(const Build *build, CdcRuleKind kind, const char *member)
-{
-	ListCell *cell;
-
-	foreach (cell, build->rules)
-	{
-		const CdcRule *rule = lfirst(cell);
-
-		if (rule->kind == kind && strcmp(rule->member, member) == 0)
-			return rule;
-	}
-	return NULL;
-}
+#include "cdc_relation_columns.h"
 
 /*
  * The rules for the relation as it is published, and those for what it is a partition of: a mask on
  * the whole holds for the parts.  The nearest counts.
  */
 static void
-collect_rules(Build *build)
+collect_rules(CdcRelationBuild *build)
 {
 	Oid relid = RelationGetRelid(build->published);
 	List *relids = list_make1_oid(relid);
@@ -102,7 +45,7 @@ collect_rules(Build *build)
 		{
 			CdcRule *rule = lfirst(rule_cell);
 
-			if (find_rule(build, rule->kind, rule->member) == NULL)
+			if (cdc_build_find_rule(build, rule->kind, rule->member) == NULL)
 				build->rules = lappend(build->rules, rule);
 		}
 	}
@@ -134,7 +77,7 @@ logged_columns(Relation relation)
 }
 
 static void
-build_varlenas(Build *build)
+build_varlenas(CdcRelationBuild *build)
 {
 	TupleDesc desc = RelationGetDescr(build->relation);
 	CdcRelation *built = build->built;
@@ -151,7 +94,7 @@ build_varlenas(Build *build)
 }
 
 static void
-build_identity(Build *build)
+build_identity(CdcRelationBuild *build)
 {
 	TupleDesc desc = RelationGetDescr(build->relation);
 	CdcRelation *built = build->built;
@@ -168,340 +111,11 @@ build_identity(Build *build)
 	}
 }
 
-/* With privileges=enforce: may the role that streams SELECT the column? */
-static bool
-may_read(const Build *build, AttrNumber attnum)
-{
-	Oid relid = RelationGetRelid(build->published);
-
-	return build->builder->options->privileges == CDC_PRIVILEGES_IGNORE ||
-		   pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
-		   pg_attribute_aclcheck(relid, attnum, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
-}
-
-/* Any column of it?  If not, not even that it was truncated is told. */
-static bool
-may_read_any(const Build *build)
-{
-	TupleDesc desc = RelationGetDescr(build->published);
-
-	if (build->builder->options->privileges == CDC_PRIVILEGES_IGNORE ||
-		pg_class_aclcheck(RelationGetRelid(build->published), GetUserId(), ACL_SELECT) ==
-			ACLCHECK_OK)
-		return true;
-	for (int i = 0; i < desc->natts; i++)
-	{
-		if (!TupleDescAttr(desc, i)->attisdropped && may_read(build, i + 1))
-			return true;
-	}
-	return false;
-}
-
-/*
- * A generated column goes by its option, but if the publications have a column list it must be in that,
- * too: it may be made from columns that were meant to stay.
- */
-static bool
-column_is_selected(const Build *build, Form_pg_attribute attr)
-{
-	const Bitmapset *published = build->selection->columns;
-	int generated = build->builder->options->generated_columns;
-
-	if (attr->attisdropped || (published && !bms_is_member(attr->attnum, published)) ||
-		find_rule(build, CDC_RULE_DROP, NameStr(attr->attname)) || !may_read(build, attr->attnum))
-		return false;
-	if (attr->attgenerated == '\0')
-		return true;
-	return generated == CDC_GENERATED_ALL ||
-		   (generated == CDC_GENERATED_STORED && attr->attgenerated == ATTRIBUTE_GENERATED_STORED);
-}
-
-static CdcColumn *
-add_column(Build *build, const char *member)
-{
-	CdcColumn *column = &build->built->columns[build->built->ncolumns++];
-	CdcEncoding *encoding = build->types.encoding;
-	uint64 replaced = encoding->replaced;
-
-	column->member = cdc_encoding_to_utf8(encoding, member);
-	encoding->replaced = replaced; /* what could not be converted is counted in the label */
-	column->lookup = -1;
-	return column;
-}
-
-/* How the member's value is written; attr is the column in whose place it is, or NULL. */
-static void
-finish_column(Build *build, CdcColumn *column, const char *member, Form_pg_attribute attr, Oid type,
-			  int32 typmod)
-{
-	CdcEncoding *encoding = build->types.encoding;
-	CdcLabelInput input = {.options = build->builder->options,
-						   .member = member,
-						   .attr = attr,
-						   .relation = build->published,
-						   .type = type,
-						   .typmod = typmod,
-						   .encoding = encoding,
-						   .settings = build->types.settings};
-	uint64 replaced = encoding->replaced;
-
-	build->labels[column - build->built->columns] = input;
-	if (build->format->names_types || build->builder->options->schemas)
-		cdc_relation_collect_names(build->builder, build->published, attr, type);
-	column->name = cdc_make_name(member, encoding, &column->name_len);
-	encoding->replaced = replaced; /* counted in the label */
-	column->label = build->format->make_label(&input, &column->label_len);
-	if (build->format->make_tail)
-		column->tail = build->format->make_tail(&input, &column->tail_len);
-	if (build->format->make_stand_in)
-	{
-		column->unchanged =
-			build->format->make_stand_in(&input, CDC_STAND_IN_UNCHANGED, &column->unchanged_len);
-		column->unlogged =
-			build->format->make_stand_in(&input, CDC_STAND_IN_UNLOGGED, &column->unlogged_len);
-	}
-	cdc_type_build(&column->type, type, typmod, &build->types);
-}
-
-/* The member gets the value of an expression, which has its place behind the row's columns. */
-static void
-set_expression(Build *build, CdcColumn *column, CdcExpression *expression)
-{
-	column->expression = expression;
-	column->index = build->built->nvalues++;
-	column->logged = cdc_expression_inputs_within(expression, build->logged);
-	build->built->is_computed = true;
-}
-
-/* attr: the column that the member replaces, or NULL. */
-static void
-set_rule(Build *build, CdcColumn *column, const char *member, const CdcRule *rule,
-		 Form_pg_attribute attr)
-{
-	RuleContext argument = {build, rule};
-	ErrorContextCallback context = {error_context_stack, rule_error_context, &argument};
-	Node *node;
-
-	error_context_stack = &context;
-	cdc_settings_pin(build->types.settings);
-	node = cdc_rule_parse(build->published, rule->definition);
-	set_expression(build, column, cdc_expression_build(build->published, node, build->map));
-	finish_column(build, column, member, attr, exprType(node), exprTypmod(node));
-	column->must_not_fail =
-		build->builder->options->on_expression_error == CDC_EXPRESSION_ERROR_STOP;
-	error_context_stack = context.previous;
-}
-
-/* A column of the table, as a member: as it is, renamed, or replaced. */
-static void
-build_column(Build *build, Form_pg_attribute attr)
-{
-	const char *name = NameStr(attr->attname);
-	const CdcRule *rename = find_rule(build, CDC_RULE_RENAME, name);
-	const CdcRule *replace = find_rule(build, CDC_RULE_COLUMN, name);
-	int index = (build->map ? build->map->attnums[attr->attnum - 1] : attr->attnum) - 1;
-	const char *member = rename ? rename->definition : name;
-	CdcColumn *column = add_column(build, member);
-	CdcExpression *generated;
-
-	if (replace)
-	{
-		set_rule(build, column, member, replace, attr);
-		return;
-	}
-	generated = cdc_generated_build(build->relation,
-									TupleDescAttr(RelationGetDescr(build->relation), index));
-	if (generated)
-		set_expression(build, column, generated);
-	else
-	{
-		column->index = index;
-		column->logged = bms_is_member(index, build->logged);
-	}
-	finish_column(build, column, member, attr, attr->atttypid, attr->atttypmod);
-}
-
-static bool
-equal_names(const List *a, const List *b)
-{
-	if (list_length(a) != list_length(b))
-		return false;
-	for (int i = 0; i < list_length(a); i++)
-	{
-		if (strcmp(list_nth(a, i), list_nth(b, i)) != 0)
-			return false;
-	}
-	return true;
-}
-
-/* The columns that a relation looks up by, as the row's values have them. */
-static CdcLookupUse *
-build_lookup_use(Build *build, const char *shadow, List *names)
-{
-	CdcLookupUse *use = &build->built->lookups[build->built->nlookups++];
-	ListCell *cell;
-
-	use->lookup = cdc_lookup_get(build->builder->lookups, shadow, list_length(names),
-								 &build->builder->related);
-	use->shadow = pstrdup(shadow);
-	use->names = names;
-	use->nkeys = 0;
-	use->keys = palloc0(sizeof(CdcLookupKey) * list_length(names));
-	use->logged = true;
-	foreach (cell, names)
-	{
-		AttrNumber attnum = get_attnum(RelationGetRelid(build->published), lfirst(cell));
-		int index;
-
-		if (attnum <= 0)
-			ereport(
-				ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
-				errmsg("column \"%s\" of relation \"%s\" does not exist", (char *) lfirst(cell),
-					   RelationGetRelationName(build->published)),
-				errdetail("A rule looks up by it."),
-				errhint("Remove the rule with cdc.remove_rule() before the column is dropped or "
-						"renamed, in the same transaction."));
-		index = (build->map ? build->map->attnums[attnum - 1] : attnum) - 1;
-		if (use->lookup)
-			cdc_lookup_set_key(
-				use->lookup, &use->keys[use->nkeys], use->nkeys, index,
-				TupleDescAttr(RelationGetDescr(build->published), attnum - 1)->atttypid);
-		use->keys[use->nkeys++].index = index;
-		use->logged = use->logged && bms_is_member(index, build->logged);
-	}
-	return use;
-}
-
-/* The member gets a value of the row that is looked up: definition is shadow,column,by-column,... */
-static void
-set_lookup(Build *build, CdcColumn *column, const CdcRule *rule)
-{
-	RuleContext argument = {build, rule};
-	ErrorContextCallback context = {error_context_stack, rule_error_context, &argument};
-	CdcRelation *built = build->built;
-	Oid type = TEXTOID; /* where there is none, all that is written is null */
-	List *names;
-	const char *shadow;
-	const char *value;
-
-	error_context_stack = &context;
-	if (!SplitIdentifierString(pstrdup(rule->definition), ',', &names) || list_length(names) < 3)
-		elog(ERROR, "invalid definition of a lookup: \"%s\"", rule->definition);
-	shadow = linitial(names);
-	value = lsecond(names);
-	names = list_copy_tail(names, 2);
-	column->lookup = 0;
-	while (column->lookup < built->nlookups &&
-		   !(strcmp(built->lookups[column->lookup].shadow, shadow) == 0 &&
-			 equal_names(built->lookups[column->lookup].names, names)))
-		column->lookup++;
-	if (column->lookup == built->nlookups)
-		build_lookup_use(build, shadow, names);
-	if (built->lookups[column->lookup].lookup)
-		column->lookup_attnum =
-			cdc_lookup_column(built->lookups[column->lookup].lookup, value, &type);
-	column->index = built->nvalues++;
-	column->logged = built->lookups[column->lookup].logged;
-	built->is_computed = true;
-	finish_column(build, column, rule->member, NULL, type, -1);
-	error_context_stack = context.previous;
-}
-
-/* Is it the name of a column, which was then built in the column's place? */
-static bool
-names_column(const Build *build, const char *member)
-{
-	AttrNumber attnum = get_attnum(RelationGetRelid(build->published), member);
-
-	return attnum > 0 &&
-		   column_is_selected(build, TupleDescAttr(RelationGetDescr(build->published), attnum - 1));
-}
-
-/*
- * A rule that hides a column which is no longer there would hide nothing: the column may have got another
- * name.
- */
-static void
-require_hidden_columns(Build *build)
-{
-	ListCell *cell;
-
-	foreach (cell, build->rules)
-	{
-		const CdcRule *rule = lfirst(cell);
-		RuleContext argument = {build, rule};
-		ErrorContextCallback context = {error_context_stack, rule_error_context, &argument};
-
-		if (rule->kind != CDC_RULE_DROP && rule->kind != CDC_RULE_RENAME && !rule->replaces)
-			continue;
-		error_context_stack = &context;
-		if (get_attnum(RelationGetRelid(build->published), rule->member) <= 0)
-			ereport(
-				ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
-				errmsg("column \"%s\" of relation \"%s\" does not exist", rule->member,
-					   RelationGetRelationName(build->published)),
-				errdetail("A rule drops, renames or replaces it."),
-				errhint("Remove the rule with cdc.remove_rule() before the column is dropped or "
-						"renamed, in the same transaction."));
-		error_context_stack = context.previous;
-	}
-}
-
-/* The member just built, unless the format does not tell its type: then there is none. */
-static bool
-keep_column(Build *build)
-{
-	CdcColumn *column = &build->built->columns[build->built->ncolumns - 1];
-
-	if (column->type.write)
-		return true;
-	memset(column, 0, sizeof(*column));
-	build->built->ncolumns--;
-	return false;
-}
-
-/* The members; by_attnum gets, for each column of the published relation, the one in its place. */
-static void
-build_columns(Build *build, CdcColumn **by_attnum)
-{
-	TupleDesc desc = RelationGetDescr(build->published);
-	ListCell *cell;
-
-	build->built->columns =
-		palloc0(sizeof(CdcColumn) * Max(desc->natts + list_length(build->rules), 1));
-	build->labels =
-		palloc0(sizeof(CdcLabelInput) * Max(desc->natts + list_length(build->rules), 1));
-	build->built->lookups = palloc(sizeof(CdcLookupUse) * Max(list_length(build->rules), 1));
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute attr = TupleDescAttr(desc, i);
-
-		if (!column_is_selected(build, attr))
-			continue;
-		by_attnum[i] = &build->built->columns[build->built->ncolumns];
-		build_column(build, attr);
-		if (!keep_column(build))
-			by_attnum[i] = NULL;
-	}
-	foreach (cell, build->rules)
-	{
-		const CdcRule *rule = lfirst(cell);
-
-		if (rule->kind == CDC_RULE_COLUMN && !names_column(build, rule->member))
-			set_rule(build, add_column(build, rule->member), rule->member, rule, NULL);
-		else if (rule->kind == CDC_RULE_LOOKUP)
-			set_lookup(build, add_column(build, rule->member), rule);
-		else
-			continue;
-		(void) keep_column(build);
-	}
-}
-
 /* attnum - 1 of the columns of the record's key, in the published relation. */
 static Bitmapset *
-key_columns(Build *build)
+key_columns(CdcRelationBuild *build)
 {
-	const CdcRule *rule = find_rule(build, CDC_RULE_KEY, "");
+	const CdcRule *rule = cdc_build_find_rule(build, CDC_RULE_KEY, "");
 	Bitmapset *columns = NULL;
 	List *names;
 	ListCell *cell;
@@ -533,7 +147,7 @@ key_columns(Build *build)
 
 /* A key that is not whole is none: a column of it may be dropped, or generated and not selected. */
 static void
-build_key(Build *build, CdcColumn **by_attnum)
+build_key(CdcRelationBuild *build, CdcColumn **by_attnum)
 {
 	CdcRelation *built = build->built;
 	Bitmapset *columns = key_columns(build);
@@ -555,7 +169,7 @@ build_key(Build *build, CdcColumn **by_attnum)
 
 /* As the server of this version has the primary key, to which one that is deferrable may not count. */
 static void
-mark_primary_key(Build *build, CdcColumn **by_attnum)
+mark_primary_key(CdcRelationBuild *build, CdcColumn **by_attnum)
 {
 	HeapTuple tuple;
 	Form_pg_index index;
@@ -578,7 +192,7 @@ mark_primary_key(Build *build, CdcColumn **by_attnum)
 }
 
 static void
-build_filters(Build *build)
+build_filters(CdcRelationBuild *build)
 {
 	for (int kind = CDC_INSERT; kind < CDC_TRUNCATE; kind++)
 	{
@@ -591,11 +205,11 @@ build_filters(Build *build)
 }
 
 static void
-build_outbox(Build *build)
+build_outbox(CdcRelationBuild *build)
 {
-	const CdcRule *rule = find_rule(build, CDC_RULE_OUTBOX, "");
-	RuleContext argument = {build, rule};
-	ErrorContextCallback context = {error_context_stack, rule_error_context, &argument};
+	const CdcRule *rule = cdc_build_find_rule(build, CDC_RULE_OUTBOX, "");
+	CdcRuleContext argument = {build, rule};
+	ErrorContextCallback context = {error_context_stack, cdc_build_rule_error, &argument};
 
 	if (rule == NULL)
 		return;
@@ -606,7 +220,7 @@ build_outbox(Build *build)
 }
 
 static void
-build_heads(Build *build)
+build_heads(CdcRelationBuild *build)
 {
 	static const char *const ops[CDC_NUM_CHANGE_KINDS] = {
 		[CDC_INSERT] = "insert",     [CDC_UPDATE] = "update",     [CDC_DELETE] = "delete",
@@ -615,7 +229,7 @@ build_heads(Build *build)
 	CdcEncoding *encoding = build->types.encoding;
 	const char *schema = get_namespace_name(RelationGetNamespace(build->published));
 	const char *table = RelationGetRelationName(build->published);
-	const CdcRule *target = find_rule(build, CDC_RULE_TARGET, "");
+	const CdcRule *target = cdc_build_find_rule(build, CDC_RULE_TARGET, "");
 	CdcHeadInput input = {.options = build->builder->options,
 						  .source = build->builder->source,
 						  .metadata = build->builder->metadata,
@@ -655,7 +269,7 @@ build_heads(Build *build)
 }
 
 static void
-build_records(Build *build)
+build_records(CdcRelationBuild *build)
 {
 	const CdcOptions *options = build->builder->options;
 	const CdcRule *delete_rule;
@@ -671,14 +285,14 @@ build_records(Build *build)
 	build->types.options.binary_as_base64 = options->binary == CDC_BINARY_BASE64;
 
 	collect_rules(build);
-	require_hidden_columns(build);
+	cdc_build_check_rules(build);
 	build->logged = logged_columns(build->relation);
 	by_attnum =
 		palloc0(sizeof(CdcColumn *) * Max(RelationGetNumberOfAttributes(build->published), 1));
 	build_varlenas(build);
 	build_identity(build);
 	build->types.encoding->replaced = 0;
-	build_columns(build, by_attnum);
+	cdc_build_columns(build, by_attnum);
 	build->built->replaced = build->types.encoding->replaced;
 	build_key(build, by_attnum);
 	mark_primary_key(build, by_attnum);
@@ -687,7 +301,7 @@ build_records(Build *build)
 	build_heads(build);
 	pfree(by_attnum);
 	build_outbox(build);
-	delete_rule = find_rule(build, CDC_RULE_DELETE, "");
+	delete_rule = cdc_build_find_rule(build, CDC_RULE_DELETE, "");
 	build->built->delete_key = delete_rule ? strcmp(delete_rule->definition, "key") == 0
 										   : options->delete_records == CDC_DELETE_KEY;
 	build->builder->related =
@@ -696,7 +310,7 @@ build_records(Build *build)
 
 /* Makes what was selected of the relation under its own name or its ancestor's. */
 static void
-build_published(Build *build)
+build_published(CdcRelationBuild *build)
 {
 	Oid publish_as = build->selection->publish_as;
 
@@ -711,7 +325,7 @@ build_published(Build *build)
 	}
 	cdc_selector_apply(build->builder->options, build->published, build->selection);
 	memcpy(build->built->selected, build->selection->kinds, sizeof(build->built->selected));
-	if (may_read_any(build))
+	if (cdc_build_may_read_any(build))
 		build_records(build);
 	else
 		memset(build->built->selected, false, sizeof(build->built->selected));
@@ -730,7 +344,7 @@ void
 cdc_relation_build(CdcRelation *built, Relation relation, CdcRelationBuilder *builder)
 {
 	CdcSelection selection;
-	Build build = {
+	CdcRelationBuild build = {
 		.builder = builder, .built = built, .relation = relation, .selection = &selection};
 
 	built->identity = relation->rd_rel->relreplident;
