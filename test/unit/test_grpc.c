@@ -146,6 +146,58 @@ batches_are_one_message(void **state)
 	rpc_buffer_free(&buffer);
 }
 
+/* Each operation that a frame may have says what it is, and schema records stand beside the records. */
+static void
+operations_and_schemas_are_told(void **state)
+{
+	static const MessageHeader message = {.commit_lsn = 1};
+	static const struct
+	{
+		uint8_t op;
+		Cdc__V1__Op said;
+	} cases[] = {
+		{CDC_OP_INSERT, CDC__V1__OP__OP_INSERT},     {CDC_OP_UPDATE, CDC__V1__OP__OP_UPDATE},
+		{CDC_OP_DELETE, CDC__V1__OP__OP_DELETE},     {CDC_OP_TRUNCATE, CDC__V1__OP__OP_TRUNCATE},
+		{CDC_OP_MESSAGE, CDC__V1__OP__OP_MESSAGE},   {CDC_OP_BEGIN, CDC__V1__OP__OP_BEGIN},
+		{CDC_OP_COMMIT, CDC__V1__OP__OP_COMMIT},     {CDC_OP_DDL, CDC__V1__OP__OP_DDL},
+		{CDC_OP_SNAPSHOT, CDC__V1__OP__OP_SNAPSHOT},
+	};
+	static const size_t count = sizeof(cases) / sizeof(cases[0]);
+	const Relation relation = {.schema = "public", .table = "t"};
+	const Frame schema = {.kind = CDC_FRAME_SCHEMA,
+						  .relation = &relation,
+						  .key = "\"0123456789abcdef\"",
+						  .key_length = 18,
+						  .payload = "{}",
+						  .payload_length = 2};
+	RpcBuffer buffer = {0};
+	Cdc__V1__Batch *batch;
+
+	(void) state;
+	for (size_t i = 0; i < count; i++)
+	{
+		const Frame frame = {.op = cases[i].op, .payload = "{}", .payload_length = 2};
+		const SinkRecord record = {.message = &message, .frame = &frame, .id = {1, i, 0}};
+
+		assert_true(rpc_put_record(&buffer, &record, "t"));
+	}
+	assert_true(rpc_put_schema(&buffer, &schema, "public.t"));
+	assert_true(rpc_put_position(&buffer, 1, &some_position));
+	batch = cdc__v1__batch__unpack(NULL, buffer.length, buffer.data);
+	assert_non_null(batch);
+	assert_int_equal(batch->n_records, count);
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(batch->records[i]->op, cases[i].said);
+	assert_int_equal(batch->n_schemas, 1);
+	assert_string_equal(batch->schemas[0]->schema, "public");
+	assert_string_equal(batch->schemas[0]->table, "t");
+	assert_string_equal(batch->schemas[0]->version, "0123456789abcdef");
+	assert_string_equal(batch->schemas[0]->target, "public.t");
+	assert_int_equal(batch->schemas[0]->value.len, 2);
+	cdc__v1__batch__free_unpacked(batch, NULL);
+	rpc_buffer_free(&buffer);
+}
+
 static void
 read_ack(Cdc__V1__Ack *said, RpcAck *ack, CdcStatus expected)
 {
@@ -303,9 +355,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(uris_are_taken_apart),          cmocka_unit_test(what_is_wrong_is_refused),
-		cmocka_unit_test(batches_are_one_message),       cmocka_unit_test(answers_are_read),
-		cmocka_unit_test(what_is_on_its_way_is_counted), cmocka_unit_test(ends_are_told_apart),
+		cmocka_unit_test(uris_are_taken_apart),
+		cmocka_unit_test(what_is_wrong_is_refused),
+		cmocka_unit_test(batches_are_one_message),
+		cmocka_unit_test(operations_and_schemas_are_told),
+		cmocka_unit_test(answers_are_read),
+		cmocka_unit_test(what_is_on_its_way_is_counted),
+		cmocka_unit_test(ends_are_told_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
