@@ -80,8 +80,8 @@ member(const rd_kafka_message_t *message, const char *name)
 	int64_t number = 0;
 
 	if (at == NULL)
-		bench_fail("a message has no %s: %.*s", name, (int) (message->len < 300 ? message->len : 300),
-				   value);
+		bench_fail("a message has no %s: %.*s", name,
+				   (int) (message->len < 300 ? message->len : 300), value);
 	for (at += strlen(name); at < value + message->len && *at >= '0' && *at <= '9'; at++)
 		number = number * 10 + (*at - '0');
 	return number;
