@@ -30,7 +30,7 @@ $node->command_ok(
 		'-f', "$tempdir/analyze.sql\@1", 'postgres'
 	],
 	'writers and ANALYZE beside one another');
-is($node->safe_psql('postgres', 'SELECT (SELECT count(*) > 1000 FROM users), (SELECT count(*) FROM users u FULL JOIN cdc.lookup_1 l
+is($node->safe_psql('postgres', 'SELECT (SELECT count(*) > 120 FROM users), (SELECT count(*) FROM users u FULL JOIN cdc.lookup_1 l
 	ON l.c1 = u.id AND (l.c2, l.c3, l.c4) IS NOT DISTINCT FROM (u.a, u.b, u.c) AND l.c5 IS NOT DISTINCT FROM u.email
 	WHERE u.id IS NULL OR l.c1 IS NULL)'), 't|0', 'what can be looked up is what the reference says');
 $node->stop;
