@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/heaptoast.h"
 #include "access/htup_details.h"
 #include "access/nbtree.h"
@@ -197,6 +198,30 @@ cdc_scan_key_set_bounds(CdcScanKey *key, Relation relation, ArrayType *after, Ar
 		add_bound(key, read_bound(key, relation, upto), BTLessEqualStrategyNumber);
 }
 
+/* What the row's values take beyond their stored size once they are decompressed, as a record has them. */
+static Size
+compressed_away(TupleTableSlot *slot)
+{
+	TupleDesc desc = slot->tts_tupleDescriptor;
+	Size bytes = 0;
+
+	slot_getallattrs(slot);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Datum value = slot->tts_values[i];
+		Size stored;
+		Size raw;
+
+		if (TupleDescAttr(desc, i)->attlen != -1 || slot->tts_isnull[i])
+			continue;
+		stored = toast_datum_size(value);
+		raw = toast_raw_datum_size(value);
+		if (raw > stored)
+			bytes += raw - stored;
+	}
+	return bytes;
+}
+
 /* False: the limit is reached. */
 static bool
 take_row(List **rows, Size *bytes, TupleTableSlot *slot, const CdcScanLimit *limit)
@@ -212,7 +237,7 @@ take_row(List **rows, Size *bytes, TupleTableSlot *slot, const CdcScanLimit *lim
 		tuple = flat;
 	}
 	*rows = lappend(*rows, tuple);
-	*bytes += tuple->t_len;
+	*bytes += tuple->t_len + compressed_away(slot);
 	return (limit->rows == 0 || list_length(*rows) < limit->rows) &&
 		   (limit->bytes == 0 || *bytes < limit->bytes);
 }

@@ -24,7 +24,7 @@ typedef struct CdcScanKey
 	ScanKeyData bounds[2];
 } CdcScanKey;
 
-/* What a scan may read at most; rows or bytes of 0: any number. */
+/* What a scan may read at most, bytes as they are uncompressed; rows or bytes of 0: any number. */
 typedef struct CdcScanLimit
 {
 	int rows;

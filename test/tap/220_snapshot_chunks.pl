@@ -60,6 +60,13 @@ is(chunk('rows, scanned, last, done', 't', after => [20]), '0|0||t', 'behind the
 is(chunk('rows, scanned, last, done', 't', after => [3], upto => [9]), '6|6|{9}|t', 'up to a key');
 is(chunk('rows, scanned, last, done', 't', filter => 'id % 5 = 0'), '4|20|{20}|t', 'a filter');
 is(chunk('rows < 20 AND NOT done', 't', max_bytes => 300), 't', 'a limit of bytes');
+# what little room they take on disk must not matter: records have them decompressed
+$node->safe_psql('postgres', q(
+	CREATE TABLE dense (id int PRIMARY KEY, body text);
+	INSERT INTO dense SELECT g, repeat('x', CASE WHEN g > 10 THEN 1000000 ELSE 100000 END) FROM generate_series(1, 20) g));
+is(chunk('rows, last, done', 'dense', max_bytes => 299_000), '3|{3}|f', 'which counts compressed values as they will be');
+is(chunk('rows, last, done', 'dense', after => [10], max_bytes => 2_999_000), '3|{13}|f', 'out of line, too');
+$node->safe_psql('postgres', 'DROP TABLE dense');
 is(chunk('low < high', 't'), 't', 'the watermarks enclose it');
 my ($record) = @{ records_of('t', max_rows => 1) };
 like($record,
