@@ -342,6 +342,19 @@ record_outbox_row(CdcDecoder *decoder, CdcChangeKind kind, CdcRelation *relation
 	}
 }
 
+/*
+ * Rules have changed, perhaps.	 A session that has met nothing yet but a watermark has not read its
+ * pipeline, so it does not hear of it by an invalidation (cdc_relation_cache_watch()).
+ */
+static void
+note_own_change(CdcDecoder *decoder, Relation relation)
+{
+	const char *name = RelationGetRelationName(relation);
+
+	if (decoder->windows.nopen > 0 && (strcmp(name, "pipeline") == 0 || strcmp(name, "rule") == 0))
+		cdc_relation_cache_note_change(decoder->relations);
+}
+
 static void
 decode_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relation,
 			  ReorderBufferChange *change)
@@ -358,6 +371,7 @@ decode_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relat
 	/* while a pipeline is dropped and made again there is none, but nothing to send either */
 	if (unlikely(cdc_relation_is_own(relation)))
 	{
+		note_own_change(decoder, relation);
 		cdc_lookups_note_change(decoder->lookups, relation, txn->xid, before, after);
 		return;
 	}
@@ -431,6 +445,7 @@ decode_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelatio
 		decoder->seq++;
 		if (cdc_relation_is_own(relations[i]))
 		{
+			note_own_change(decoder, relations[i]);
 			cdc_lookups_note_change(decoder->lookups, relations[i], txn->xid, NULL, NULL);
 			continue;
 		}

@@ -264,6 +264,12 @@ cdc_relation_cache_changed_at(const CdcRelationCache *cache)
 }
 
 void
+cdc_relation_cache_note_change(CdcRelationCache *cache)
+{
+	start_generation(cache);
+}
+
+void
 cdc_relation_cache_watch(CdcRelationCache *cache, Oid relid)
 {
 	MemoryContext caller;

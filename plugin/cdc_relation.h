@@ -140,6 +140,9 @@ extern uint64 cdc_relation_cache_generation(const CdcRelationCache *cache);
 /* Where in the WAL that was last so. */
 extern XLogRecPtr cdc_relation_cache_changed_at(const CdcRelationCache *cache);
 
+/* The same has happened by what the present record of the WAL says; relations may be stale. */
+extern void cdc_relation_cache_note_change(CdcRelationCache *cache);
+
 /* Changes of this relation are such. */
 extern void cdc_relation_cache_watch(CdcRelationCache *cache, Oid relid);
 

@@ -255,11 +255,11 @@ unlike(slurp_bytes(decode_by_sql($node, 'postgres', 's')), qr/watermark/, 'nor d
 # in_window(SQL, RELATION): the ops of frames between the watermarks of a chunk during which SQL was committed
 sub in_window
 {
-	my ($sql, $relation) = @_;
+	my ($sql, $relation, @options) = @_;
 	$node->safe_psql('postgres', q(SELECT pg_replication_slot_advance('s', pg_current_wal_insert_lsn())));
 	my $low = sub { my $mark = shift; return "SELECT pg_logical_emit_message(false, 'cdc_decoder.watermark', 'test 0 9 ' || '$relation'::regclass::oid || ' $mark');"; };
 	$node->safe_psql('postgres', $low->('low') . $sql . ';' . $low->('high'));
-	my $read = read_frames(decode($node, 'postgres', 's', options => { framing => 'frames', watermarks => 'test' }));
+	my $read = read_frames(decode($node, 'postgres', 's', options => { framing => 'frames', watermarks => 'test', @options }));
 	return join('', map { $_->{op} } grep { $_->{kind} eq 'W' } map { @{ $_->{frames} } } @$read);
 }
 
@@ -274,6 +274,12 @@ is(in_window('UPDATE toasted SET body = repeat($$y$$, 6000)', 'toasted'), 'LKH',
 is(in_window('INSERT INTO keyless VALUES (1)', 'keyless'), 'LUH', 'a row without a key');
 is(in_window('UPDATE full_identity SET id = 2', 'full_identity'), 'LKH', 'REPLICA IDENTITY FULL');
 is(in_window('TRUNCATE toasted', 'toasted'), 'LTH', 'a truncation');
+$node->safe_psql('postgres', q(
+	SELECT cdc.create_pipeline('p');
+	SELECT cdc.set_column('p', 't', 'v', 'upper(v)')));
+is(in_window(q(SELECT cdc.drop_column('p', 't', 'v')), 't', pipeline => 'p'), 'LV', 'rules that change, and nothing else');
+is(in_window(q(SELECT cdc.drop_column('p', 't', 'v')), 't'), 'LV', 'and where this stream has none of its own');
+is(in_window('SELECT 1', 't', pipeline => 'p'), 'LH', 'rules that stay');
 like(in_window('TRUNCATE parts', 'parts_1'), qr/^LT[HV]$/, 'a truncation of the whole that it is a part of');
 is(in_window('UPDATE t SET v = v', 'wide'), 'LH', 'another table');
 is(in_window('UPDATE t SET v = v; ALTER PUBLICATION evens ADD TABLE wide', 'wide'), 'LV', 'publications that change');
