@@ -220,8 +220,10 @@ remember_snapshot(const Session *session)
 		state->snapshot_id = durable->id;
 		state->snapshot_cursor = durable->snapshot;
 	}
-	else if (!state->snapshot_known)
+	else if (!state->snapshot_known && session->start.snapshot != NULL)
 		state->snapshot_cursor = session->start.snapshot;
+	else
+		return; /* one that failed before it began is still to be begun */
 	state->snapshot_known = true;
 }
 

@@ -169,14 +169,29 @@ wants_snapshot(Session *session, bool found, SnapshotState *state, bool *changed
 		session->start.snapshot = session->taken.snapshot = NULL;
 		return false;
 	}
-	if (found && ops->keeps_no_snapshot && !stream->snapshot_known && is_asked_for(options))
-		log_line(
-			LOG_WARNING,
-			"the sink has a position, which does not tell whether a snapshot of existing rows is "
-			"through: none is begun. A sink without a position gets one");
 	if (found || (!keeps && stream->snapshot_known))
 		return false;
 	return is_asked_for(options) || (!options->snapshot_never && stream->slot_created);
+}
+
+/* What the sink keeps does not tell whether existing rows are to be delivered, and this run does not know it either. */
+static CdcStatus
+check_known(const Session *session, bool found, CdcError *err)
+{
+	const StreamState *stream = session->state;
+
+	if (!found || !stream->sink->base.ops->keeps_no_snapshot || stream->snapshot_known ||
+		!is_asked_for(stream->options))
+		return CDC_OK;
+	cdc_error(err, CDC_STOP,
+			  "the sink has a position, but a position of sink \"%s\" does not tell whether a "
+			  "snapshot of existing rows is through",
+			  stream->sink->base.ops->name);
+	cdc_error_hint(err,
+				   "If it is (the client's log says so), or no existing rows are wanted, start "
+				   "without --snapshot. If it is not, empty the receiver, its position too, and "
+				   "start again.");
+	return CDC_STOP;
 }
 
 /* From now on positions say that it has begun. */
@@ -218,8 +233,9 @@ snapshot_open(Snapshot **result, Session *session, bool found, bool *changed, Cd
 	bool required;
 	CdcStatus status;
 
-	if (!wants_snapshot(session, found, &state, changed))
-		return CDC_OK;
+	status = check_known(session, found, err);
+	if (status != CDC_OK || !wants_snapshot(session, found, &state, changed))
+		return status;
 	snapshot = calloc(1, sizeof(*snapshot));
 	if (snapshot == NULL)
 		abort();
@@ -230,6 +246,8 @@ snapshot_open(Snapshot **result, Session *session, bool found, bool *changed, Cd
 	status = open_plan(snapshot, required, &possible, err);
 	if (status != CDC_OK || !possible)
 	{
+		if (status == CDC_OK)
+			session->state->snapshot_known = true; /* not by later sessions either */
 		snapshot_state_free(&state);
 		return status;
 	}
@@ -467,11 +485,25 @@ question_failed(Snapshot *snapshot, const PGresult *result, int64_t now, CdcErro
 	return CDC_OK;
 }
 
+/* What is asked for next begins behind this chunk. */
+static void
+go_on_behind(Snapshot *snapshot, const SnapshotChunk *chunk, int64_t now)
+{
+	int64_t max_rate = (int64_t) snapshot->session->state->options->max_rate;
+
+	adapt(snapshot, chunk, now - snapshot->asked);
+	if (max_rate > 0)
+		snapshot->not_before = snapshot->asked + (int64_t) chunk->scanned * CLOCK_SECOND / max_rate;
+	if (chunk->last[0] != '\0')
+		set_text(&snapshot->ask_after, chunk->last);
+	if (chunk->done)
+		next_table(snapshot);
+}
+
 static CdcStatus
 take_answer(Snapshot *snapshot, PGresult *result, int64_t now, CdcError *err)
 {
 	SnapshotChunk *chunk = &snapshot->queue[snapshot->num_chunks - 1].chunk;
-	int64_t max_rate = (int64_t) snapshot->session->state->options->max_rate;
 	CdcStatus status;
 
 	snapshot->asking = false;
@@ -482,15 +514,11 @@ take_answer(Snapshot *snapshot, PGresult *result, int64_t now, CdcError *err)
 		return status;
 	}
 	status = snapshot_chunk_arrive(chunk, result, err);
-	if (status != CDC_OK || chunk->given_up)
+	if (status != CDC_OK)
 		return status;
-	adapt(snapshot, chunk, now - snapshot->asked);
-	if (max_rate > 0)
-		snapshot->not_before = snapshot->asked + (int64_t) chunk->scanned * CLOCK_SECOND / max_rate;
-	if (chunk->last[0] != '\0')
-		set_text(&snapshot->ask_after, chunk->last);
-	if (chunk->done)
-		next_table(snapshot);
+	if (!chunk->given_up)
+		go_on_behind(snapshot, chunk, now);
+	/* no second watermark will come for it, given up or not */
 	if (chunk->high == 0)
 		snapshot_chunk_reset(&snapshot->queue[--snapshot->num_chunks].chunk);
 	return CDC_OK;
@@ -686,6 +714,40 @@ end_chunk(Snapshot *snapshot)
 	forget_oldest(snapshot);
 }
 
+/*
+ * Second watermarks come in the order in which chunks are asked for, and where the server said that it wrote
+ * them.  Anything else would deliver one chunk's rows as another's, and leave some out.
+ */
+static CdcStatus
+check_watermark(const Snapshot *snapshot, const SnapshotChunk *chunk, CdcError *err)
+{
+	uint64_t at = snapshot->session->reader.message.commit_lsn;
+	char here[LSN_TEXT_SIZE];
+	char there[LSN_TEXT_SIZE];
+
+	if (chunk != &snapshot->queue[0].chunk)
+	{
+		cdc_error(err, CDC_STOP,
+				  "the second watermark of chunk %" PRIu64 " of existing rows came before that of "
+				  "chunk %" PRIu64,
+				  chunk->number, snapshot->queue[0].chunk.number);
+		cdc_error_hint(err, "This is a defect of cdc_client or cdc_decoder: please report it. What "
+							"was delivered is whole; the next start goes on behind it.");
+		return CDC_STOP;
+	}
+	if (chunk->high == at)
+		return CDC_OK;
+	cdc_error(err, CDC_STOP,
+			  "a second watermark of chunk %" PRIu64 " of existing rows lies at %s, but "
+			  "cdc.read_chunk() wrote it at %s",
+			  chunk->number, lsn_format(here, at), lsn_format(there, chunk->high));
+	cdc_error_hint(err,
+				   "Somebody else writes watermarks with this session's token, by "
+				   "pg_logical_emit_message() with prefix cdc_decoder.watermark: find out who. "
+				   "What was delivered is whole; the next start goes on behind it.");
+	return CDC_STOP;
+}
+
 CdcStatus
 snapshot_next(Snapshot *snapshot, const Frame *watermark, SnapshotStep *step, SnapshotItem *item,
 			  CdcError *err)
@@ -705,6 +767,9 @@ snapshot_next(Snapshot *snapshot, const Frame *watermark, SnapshotStep *step, Sn
 		*step = SNAPSHOT_WAIT;
 		return CDC_OK;
 	}
+	status = check_watermark(snapshot, chunk, err);
+	if (status != CDC_OK)
+		return status;
 	if (chunk->given_up)
 	{
 		forget_oldest(snapshot);

@@ -41,7 +41,8 @@ rpc_position_equal(const Position *a, const Position *b)
 }
 
 bool
-rpc_flight_acknowledge(RpcFlight *flight, const Position *position, uint64_t *payload_bytes)
+rpc_flight_acknowledge(RpcFlight *flight, const Position *position, Position *after,
+					   uint64_t *payload_bytes)
 {
 	uint32_t upto = 0;
 
@@ -55,6 +56,7 @@ rpc_flight_acknowledge(RpcFlight *flight, const Position *position, uint64_t *pa
 	{
 		const RpcBatch *batch = &flight->batches[flight->oldest];
 
+		*after = batch->after;
 		*payload_bytes += batch->payload_bytes;
 		flight->records -= batch->records;
 		flight->bytes -= batch->message_bytes;

@@ -45,10 +45,11 @@ extern bool rpc_flight_allows(const RpcFlight *flight, const RpcWindow *window,
 extern void rpc_flight_add(RpcFlight *flight, const RpcBatch *batch);
 
 /*
- * Takes out all up to the one whose position this is; *payload_bytes is what they had.	 false: it is none
+ * Takes out all up to the one whose position this is; *after is that one's own, with all that the protocol
+ * does not tell (how far a snapshot is), *payload_bytes is what they had.	 false: it is none
  * of theirs, and nothing is taken out.
  */
-extern bool rpc_flight_acknowledge(RpcFlight *flight, const Position *position,
+extern bool rpc_flight_acknowledge(RpcFlight *flight, const Position *position, Position *after,
 								   uint64_t *payload_bytes);
 
 /* The one that was sent first. */

@@ -450,11 +450,9 @@ take_ack(GrpcSink *sink, const RpcEvent *event, int64_t now, CdcError *err)
 	sink->last_heard = now;
 	if (ack.has_window)
 		sink->window = ack.window;
-	if (ack.has_position && rpc_flight_acknowledge(&sink->flight, &ack.position, &bytes))
-	{
-		sink->progress.durable = ack.position;
+	if (ack.has_position &&
+		rpc_flight_acknowledge(&sink->flight, &ack.position, &sink->progress.durable, &bytes))
 		sink->progress.durable_bytes += bytes;
-	}
 	else if (ack.has_position && !position_covers(&sink->progress.durable, &ack.position))
 	{
 		cdc_error(err, CDC_STOP, "server %s acknowledged a position that is none of a batch's: %s",

@@ -272,6 +272,7 @@ what_is_on_its_way_is_counted(void **state)
 	RpcWindow some = {.records = 100};
 	RpcWindow few = {.bytes = 100};
 	Position position = position_of(3);
+	Position after;
 	uint64_t bytes;
 
 	(void) state;
@@ -287,14 +288,18 @@ what_is_on_its_way_is_counted(void **state)
 			/* a large one goes where nothing else is on its way */
 			assert_int_equal(rpc_flight_allows(&flight, &some, &batch), n == 1);
 			assert_int_equal(rpc_flight_allows(&flight, &few, &batch), n == 1);
+			if (n == 3)
+				batch.after.snapshot = (const SnapshotCursor *) flight.batches;
 			rpc_flight_add(&flight, &batch);
 		}
 		assert_false(rpc_flight_allows(&flight, &any, &(RpcBatch){0}));
-		assert_true(rpc_flight_acknowledge(&flight, &position, &bytes));
+		assert_true(rpc_flight_acknowledge(&flight, &position, &after, &bytes));
 		assert_int_equal(bytes, 10060);
+		/* what the protocol does not tell is the batch's own */
+		assert_ptr_equal(after.snapshot, flight.batches);
 		assert_int_equal(flight.count, RPC_MAX_FLIGHT - 3);
 		assert_int_equal(rpc_flight_oldest(&flight)->after.id.commit_lsn, 4);
-		assert_false(rpc_flight_acknowledge(&flight, &position, &bytes));
+		assert_false(rpc_flight_acknowledge(&flight, &position, &after, &bytes));
 		assert_int_equal(flight.count, RPC_MAX_FLIGHT - 3);
 		for (uint64_t n = 1; n <= 3; n++)
 		{
@@ -305,7 +310,7 @@ what_is_on_its_way_is_counted(void **state)
 		assert_int_equal(flight.count, RPC_MAX_FLIGHT);
 		/* the same position again: all of them are meant */
 		position = position_of(5000);
-		assert_true(rpc_flight_acknowledge(&flight, &position, &bytes));
+		assert_true(rpc_flight_acknowledge(&flight, &position, &after, &bytes));
 		assert_int_equal(flight.count, 0);
 		assert_int_equal(flight.bytes, 0);
 		assert_int_equal(flight.records, 0);
