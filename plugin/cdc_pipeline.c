@@ -31,7 +31,8 @@ enum
 	PIPELINE_PUBLICATIONS,
 	PIPELINE_OPTIONS,
 	PIPELINE_METADATA,
-	PIPELINE_DROPPED
+	PIPELINE_DROPPED,
+	PIPELINE_OWNER
 };
 enum
 {
@@ -139,6 +140,7 @@ read_pipeline_row(Relation table, const char *name)
 		pipeline = palloc0(sizeof(CdcPipeline));
 		pipeline->name = pstrdup(name);
 		pipeline->dropped = DatumGetBool(values[PIPELINE_DROPPED]);
+		pipeline->owner = DatumGetObjectId(values[PIPELINE_OWNER]);
 		pipeline->publications = read_names(DatumGetArrayTypePCopy(values[PIPELINE_PUBLICATIONS]));
 		pipeline->options = read_options(DatumGetJsonbPCopy(values[PIPELINE_OPTIONS]));
 		pipeline->metadata = read_metadata(DatumGetJsonbPCopy(values[PIPELINE_METADATA]));

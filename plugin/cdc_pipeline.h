@@ -41,6 +41,7 @@ typedef struct CdcPipeline
 {
 	char *name;
 	bool dropped;       /* by drop_pipeline(), which keeps the row; or with the extension */
+	Oid owner;          /* the role that made it */
 	List *publications; /* of char * */
 	List *options;      /* of DefElem, as START_REPLICATION gives them */
 	char *metadata;     /* "" or ,"region":"eu" */

@@ -120,6 +120,7 @@ cdc_snapshot_relations(PG_FUNCTION_ARGS)
 		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("options must not be NULL"));
 	InitMaterializedSRF(fcinfo, 0);
 	session = cdc_snapshot_session_start(PG_GETARG_ARRAYTYPE_P(0));
+	cdc_snapshot_session_configure(session);
 	relids = PG_ARGISNULL(1) ? all_tables() : tables_of(PG_GETARG_OID(1));
 	foreach (cell, relids)
 	{

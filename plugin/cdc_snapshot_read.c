@@ -3,9 +3,10 @@
  *		cdc.read_chunk(): existing rows of a table as records, between two watermarks.
  *
  * In this order: the table is locked (ACCESS SHARE), so that what its rows consist of stays the same; the
- * low watermark is written; a snapshot is taken that sees all that precedes it; rows are read; the high
- * watermark is written; and only then records are made of the rows, since their identity is where the
- * high watermark lies.
+ * low watermark is written; a snapshot is taken that sees all that precedes it; rules and publications
+ * are read, so that those that precede it hold (what comes later makes the high watermark void); rows are
+ * read; the high watermark is written; and only then records are made of the rows, since their identity
+ * is where the high watermark lies.
  */
 #include "postgres.h"
 
@@ -149,11 +150,19 @@ open_relation(Chunk *chunk, Oid relid)
 					   RelationGetRelationName(relation)),
 				errhint("Rows are read of ordinary tables and of partitions, each by itself."));
 	cdc_snapshot_require_access(relation);
-	chunk->known = cdc_relation_get(chunk->session->relations, relation);
+}
+
+/* What is made of its rows, as rules and publications say now. */
+static void
+configure(Chunk *chunk)
+{
+	cdc_snapshot_session_configure(chunk->session);
+	chunk->known = cdc_relation_get(chunk->session->relations, chunk->relation);
+	cdc_snapshot_require_lookups(chunk->relation, chunk->known);
 	if (chunk->known->outbox)
 		ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				errmsg("\"%s\" is an outbox table, whose rows are no state",
-					   RelationGetRelationName(relation)));
+					   RelationGetRelationName(chunk->relation)));
 }
 
 /* A table that cannot be read in parts has to fit. */
@@ -254,21 +263,11 @@ note_last(Chunk *chunk)
 	chunk->last = cdc_scan_key_texts(&chunk->key, rows->after.values);
 }
 
-/* From the one watermark to the other, and what was read in between. */
+/* Records of what was read between the watermarks. */
 static void
-read_rows(Chunk *chunk, const CdcScanLimit *limit)
+make_records(Chunk *chunk)
 {
 	CdcSnapshotSession *session = chunk->session;
-	Snapshot snapshot;
-
-	write_watermark(chunk, false, &chunk->low);
-	snapshot = cdc_snapshot_take();
-	PushActiveSnapshot(snapshot);
-	chunk->tuples = cdc_scan_rows(&chunk->key, chunk->relation, snapshot, limit, &chunk->done);
-	require_whole(chunk, limit);
-	write_watermark(chunk, true, &chunk->high);
-	/* what is not flushed is not decoded, and an idle server flushes late */
-	XLogFlush(chunk->end);
 
 	session->transaction.commit_lsn = chunk->high;
 	session->transaction.end_lsn = chunk->end;
@@ -279,6 +278,35 @@ read_rows(Chunk *chunk, const CdcScanLimit *limit)
 	cdc_settings_pin(&session->settings);
 	record_rows(chunk);
 	note_last(chunk);
+}
+
+/* From the one watermark to the other, and what was read in between. */
+static void
+read_rows(Chunk *chunk, const CdcScanLimit *limit)
+{
+	Snapshot snapshot;
+
+	write_watermark(chunk, false, &chunk->low);
+	cdc_settings_unpin(&chunk->session->settings);
+	snapshot = cdc_snapshot_take();
+	PushActiveSnapshot(snapshot);
+	configure(chunk);
+	if (chunk->known->selected[CDC_SNAPSHOT])
+	{
+		chunk->tuples = cdc_scan_rows(&chunk->key, chunk->relation, snapshot, limit, &chunk->done);
+		require_whole(chunk, limit);
+	}
+	write_watermark(chunk, true, &chunk->high);
+	/* what is not flushed is not decoded, and an idle server flushes late */
+	XLogFlush(chunk->end);
+	if (chunk->known->selected[CDC_SNAPSHOT])
+		make_records(chunk);
+	else
+	{
+		/* no longer selected: there is nothing to be read, and no chunk */
+		chunk->low = chunk->high = InvalidXLogRecPtr;
+		chunk->done = true;
+	}
 	PopActiveSnapshot();
 	UnregisterSnapshot(snapshot);
 }
@@ -367,10 +395,7 @@ cdc_read_chunk(PG_FUNCTION_ARGS)
 		chunk->filter = cdc_expression_build(
 			chunk->relation,
 			cdc_rule_parse(chunk->relation, text_to_cstring(PG_GETARG_TEXT_PP(ARG_FILTER))), NULL);
-	if (chunk->known->selected[CDC_SNAPSHOT])
-		read_rows(chunk, &limit);
-	else
-		chunk->done = true; /* no longer selected: there is nothing to be read */
+	read_rows(chunk, &limit);
 	result = make_result(chunk, BlessTupleDesc(desc));
 	cdc_scan_key_close(&chunk->key);
 	relation_close(chunk->relation, NoLock); /* until the end of the transaction */

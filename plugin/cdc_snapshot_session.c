@@ -14,6 +14,7 @@
 #include "nodes/value.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rls.h"
@@ -84,20 +85,39 @@ find_pipeline(const char *name)
 	return pipeline;
 }
 
+/* What rules make of a table is shown to those whose rules they are (see cdc.export_pipeline(), too). */
 static void
-configure(CdcSnapshotSession *session, List *elements, CdcLookups *lookups)
+require_pipeline_access(const CdcPipeline *pipeline)
 {
+	if (!has_rolreplication(GetUserId()) && !has_privs_of_role(GetUserId(), pipeline->owner))
+		ereport(
+			ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			errmsg("permission denied for pipeline %s", pipeline->name),
+			errhint("Existing rows are read through a pipeline by a role with REPLICATION, or by "
+					"the pipeline's owner."));
+}
+
+void
+cdc_snapshot_session_configure(CdcSnapshotSession *session)
+{
+	MemoryContext caller = MemoryContextSwitchTo(session->context);
 	CdcOptions *options = &session->options;
 	CdcPipeline *pipeline = NULL;
-	CdcPublications *publications = cdc_publications_create(session->context);
+	CdcPublications *publications;
 	const char *metadata;
 
-	cdc_options_read(options, NIL, elements);
+	/*
+	 * A transaction is visible to snapshots a moment before it has told others which of their caches it
+	 * made stale (CommitTransaction(), xact.c), and there is no waiting for that.
+	 */
+	InvalidateSystemCaches();
 	if (options->pipeline)
 	{
 		pipeline = find_pipeline(options->pipeline);
-		cdc_options_read(options, pipeline->options, elements);
+		require_pipeline_access(pipeline);
+		cdc_options_read(options, pipeline->options, session->elements);
 	}
+	publications = cdc_publications_create(session->context);
 	options->framing = CDC_FRAMING_FRAMES;
 	options->batch_bytes = INT_MAX;
 	if (options->source == NULL)
@@ -106,12 +126,13 @@ configure(CdcSnapshotSession *session, List *elements, CdcLookups *lookups)
 	cdc_publications_set_names(publications, options->publication_names == NIL && pipeline
 												 ? pipeline->publications
 												 : options->publication_names);
-	cdc_recorder_init(&session->recorder, &session->output, &session->settings, lookups);
+	cdc_recorder_init(&session->recorder, &session->output, &session->settings, session->lookups);
 	cdc_recorder_configure(&session->recorder, options->source, metadata);
 	session->relations = cdc_relation_cache_create(session->context, NULL, &session->encoding,
-												   &session->settings, lookups);
+												   &session->settings, session->lookups);
 	cdc_relation_cache_configure(session->relations, options, options->source, metadata, pipeline,
 								 publications);
+	MemoryContextSwitchTo(caller);
 }
 
 CdcSnapshotSession *
@@ -130,7 +151,9 @@ cdc_snapshot_session_start(ArrayType *options)
 	session->output.target = session;
 	session->output.options = &session->options;
 	session->output.writer.encoding = &session->encoding;
-	configure(session, read_option_array(options), cdc_lookups_create(context, NULL));
+	session->lookups = cdc_lookups_create(context, NULL);
+	session->elements = read_option_array(options);
+	cdc_options_read(&session->options, NIL, session->elements);
 	MemoryContextSwitchTo(caller);
 	return session;
 }
@@ -164,4 +187,18 @@ cdc_snapshot_require_access(Relation relation)
 					   RelationGetRelationName(relation)),
 				errhint("Existing rows are read by a role with REPLICATION or BYPASSRLS, or the "
 						"table's owner."));
+}
+
+/* As for cdc.preview(): whoever owns the table made the rules for it, and could read there. */
+void
+cdc_snapshot_require_lookups(Relation relation, const CdcRelation *known)
+{
+	if (known->nlookups > 0 && !has_rolreplication(GetUserId()) &&
+		!cdc_owns_relation(RelationGetRelid(relation), GetUserId()))
+		ereport(
+			ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			errmsg("permission denied for what is looked up for table %s",
+				   RelationGetRelationName(relation)),
+			errhint("Existing rows of a table with lookups are read by a role with REPLICATION, "
+					"or by an owner of the table."));
 }

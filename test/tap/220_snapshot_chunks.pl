@@ -156,6 +156,57 @@ my (undef, undef, $denied) = $node->psql('postgres', 'SET ROLE reader;' . chunk_
 like($denied, qr/row-level security policies hold/, 'policies are not gone round');
 $node->safe_psql('postgres', 'ALTER TABLE t DISABLE ROW LEVEL SECURITY');
 
+# What a pipeline makes of rows is not for everyone who may read them
+$node->safe_psql('postgres', q(
+	CREATE ROLE maker LOGIN; CREATE ROLE owner LOGIN;
+	GRANT CREATE ON SCHEMA public TO maker, owner;
+	GRANT EXECUTE ON FUNCTION cdc.create_pipeline(name, name[], jsonb) TO maker;
+	SET ROLE owner;
+	CREATE TABLE secrets (id int PRIMARY KEY, word text); INSERT INTO secrets VALUES (1, 'sesame');
+	CREATE TABLE doors (id int PRIMARY KEY, secret int); INSERT INTO doors VALUES (1, 1);
+	GRANT SELECT ON doors TO reader, maker;
+	SET ROLE maker;
+	SELECT cdc.create_pipeline('looks');
+	SELECT cdc.create_pipeline('plain');
+	SET ROLE owner;
+	SELECT cdc.add_lookup('looks', 'doors', '{secret}', 'secrets', '{id}', '{"word": "word"}')));
+foreach my $case (
+	[ 'reader', 'plain', qr/permission denied for pipeline plain/ ],
+	[ 'reader', 'looks', qr/permission denied for pipeline looks/ ],
+	[ 'owner',  'looks', qr/permission denied for pipeline looks/ ],
+	[ 'maker',  'plain', undef ],
+	[ 'maker',  'looks', qr/permission denied for what is looked up for table doors/ ],
+	[ 'streamer', 'looks', undef ])
+{
+	my ($role, $pipeline, $error) = @$case;
+	my (undef, $stdout, $stderr) =
+	  $node->psql('postgres', "SET ROLE $role;" . chunk_sql('rows', 'doors', options => "pipeline,$pipeline"));
+	is($stdout, $error ? '' : '1', "$role, pipeline $pipeline") or diag($stderr);
+	like($stderr, $error, 'and why') if $error;
+}
+my (undef, undef, $unlisted) =
+  $node->psql('postgres', q(SET ROLE maker; SELECT * FROM cdc.snapshot_relations('{pipeline,looks}', 'doors'::regclass)));
+is($unlisted, '', 'what tables there are is known by SELECT');
+like(records_of('doors', options => 'pipeline,looks')->[0], qr/"word":"sesame"/, 'what is looked up');
+$node->safe_psql('postgres', q(SELECT cdc.drop_pipeline('looks'); SELECT cdc.drop_pipeline('plain'); DROP TABLE doors));
+
+# Rules that are committed while a chunk waits for the table
+$node->safe_psql('postgres', q(SELECT cdc.create_pipeline('late')));
+my $locker = $node->background_psql('postgres', on_error_stop => 0);
+$locker->query(q(BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE));
+my $waits = $node->background_psql('postgres', on_error_stop => 0);
+$waits->query_until(qr/begun/, "\\echo begun\n"
+	  . chunk_sql(q('records=' || encode(records, 'hex') AS r), 't', max_rows => 1, options => 'pipeline,late') . ";\n\\echo finished\n");
+$node->poll_query_until('postgres', q(
+	SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE '%read_chunk%' AND wait_event = 'relation'))
+  or die 'the chunk does not wait for the table';
+$locker->query(q(SELECT cdc.drop_column('late', 't', 'v'); COMMIT));
+my ($late) = $waits->query_until(qr/finished/, '') =~ /records=([0-9a-f]+)/ or die 'no chunk';
+$waits->quit;
+$locker->quit;
+like(pack('H*', $late), qr/"after":\{"id":1\}/, 'a rule that precedes the low watermark holds');
+$node->safe_psql('postgres', q(SELECT cdc.drop_pipeline('late')));
+
 # ------------------------------------------------------------------------------------------------
 # The window, and what precedes it
 # ------------------------------------------------------------------------------------------------
