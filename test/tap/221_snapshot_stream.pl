@@ -36,10 +36,12 @@ foreach my $i (1 .. $kills)
 		args => [ '--create-slot', '--snapshot=initial', '--commit-interval=' . pick('0', '5ms', '50ms'),
 			'--max-in-flight=' . pick('64KiB', '1MiB') ]);
 
-	wait_log($client, qr/snapshot of existing rows: /) or last;
+	wait_log($client, qr/streaming slot/);
 	usleep(int(rand(40_000)));
-	$during++ unless client_log($client) =~ /rows: through/;
+	my $log = client_log($client);
 	kill_client($client, 'KILL');
+	last if $log !~ /snapshot of existing rows: /;    # the one before had finished it
+	$during++ unless $log =~ /rows: through/;
 }
 cmp_ok($during, '>=', 2, "$during of $kills clients were killed while they delivered existing rows");
 my ($code, $log) = run_client($db, 'killed', $sink, '--snapshot=initial', '--until=now');
