@@ -81,6 +81,19 @@ explain(const OffsetInput *input, OffsetPlan *plan, bool back)
 		snprintf(plan->meaning, size, "Nothing is skipped and nothing comes again.");
 }
 
+static void
+explain_snapshot(const OffsetInput *input, OffsetPlan *plan)
+{
+	size_t length = strlen(plan->meaning);
+
+	if (!input->found || input->stored.snapshot == NULL)
+		return;
+	snprintf(plan->meaning + length, sizeof(plan->meaning) - length, "%s",
+			 plan->position.snapshot != NULL
+				 ? " The snapshot of existing rows goes on where it was."
+				 : " That stream's snapshot of existing rows, which is not through, is given up.");
+}
+
 CdcStatus
 offset_plan_make(const OffsetInput *input, OffsetPlan *plan, CdcError *err)
 {
@@ -103,6 +116,9 @@ offset_plan_make(const OffsetInput *input, OffsetPlan *plan, CdcError *err)
 		position->end_lsn = input->lsn;
 		position->confirmed = input->lsn;
 	}
+	if (same)
+		position->snapshot = snapshot_cursor_carry(input->stored.snapshot, &input->stored.id);
 	explain(input, plan, back);
+	explain_snapshot(input, plan);
 	return CDC_OK;
 }

@@ -114,6 +114,20 @@ check_source(const ResumeInput *input, ResumePlan *plan, CdcError *err)
 				 "begin at the slot's confirmed position.");
 		return CDC_STOP;
 	}
+	if (input->stored.snapshot != NULL && !input->snapshot_said)
+	{
+		cdc_error(
+			err, CDC_STOP,
+			"the sink's position belongs to another source, and tells of a snapshot of existing "
+			"rows that is not through");
+		cdc_error_detail(err, "It is of slot \"%s\", database \"%s\", system identifier %s.",
+						 stored->slot, stored->database, stored->system_identifier);
+		cdc_error_hint(err, "Say what is wanted of this source, besides --accept=other-source: "
+							"--snapshot=initial delivers its existing rows, all of them; "
+							"--snapshot=never delivers changes only.");
+		return CDC_STOP;
+	}
+	plan->begins_anew = input->stored.snapshot != NULL;
 	note(
 		plan, true,
 		"accepted: the sink's position belonged to slot \"%s\", database \"%s\", system identifier "
@@ -186,6 +200,13 @@ check_divergence(const ResumeInput *input, ResumePlan *plan, CdcError *err)
 		return CDC_STOP;
 	}
 	start_at_slot(input, plan, input->stored.incarnation + 1);
+	/* rows of the snapshot that were delivered stay so, as records before the switch point do */
+	start->snapshot = snapshot_cursor_carry(input->stored.snapshot, &input->stored.id);
+	if (start->snapshot != NULL)
+		note(plan, true,
+			 "accepted: the snapshot of existing rows goes on where it was; a row that was read "
+			 "from "
+			 "what this server does not have is not delivered again");
 	if (back_to > 0)
 	{
 		/* (LSN, 0, 0) is the last id that a record before the switch point can have. */

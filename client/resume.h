@@ -37,6 +37,7 @@ typedef struct ResumeInput
 	Position stored;
 
 	bool require_position;
+	bool snapshot_said; /* the user says what becomes of existing rows (--snapshot) */
 	ResumeAccepts accepts;
 } ResumeInput;
 
@@ -45,7 +46,8 @@ typedef struct ResumeInput
 typedef struct ResumePlan
 {
 	Position start;
-	bool changed; /* start is to be stored: it is not what the sink has */
+	bool changed;     /* start is to be stored: it is not what the sink has */
+	bool begins_anew; /* also with existing rows, of which the sink had another source's in part */
 	int num_notes;
 	struct
 	{

@@ -100,6 +100,8 @@ resume(Session *session, CdcError *err)
 		.slot_confirmed = session->slot.confirmed_flush_lsn,
 		.sink_forgets = ops->keeps_no_position,
 		.require_position = state->options->require_position,
+		.snapshot_said = state->options->snapshot_initial || state->options->snapshot_only ||
+						 state->options->snapshot_never,
 		.accepts = state->accepts,
 	};
 	bool begins = false;
@@ -120,7 +122,8 @@ resume(Session *session, CdcError *err)
 	session->start = session->taken = plan.start;
 	session->feedback.floor = session->slot.confirmed_flush_lsn;
 	feedback_note_server_end(&session->feedback, session->flush_lsn);
-	status = snapshot_open(&session->snapshot, session, input.found, &begins, err);
+	status =
+		snapshot_open(&session->snapshot, session, input.found && !plan.begins_anew, &begins, err);
 	if (status != CDC_OK || (!plan.changed && !begins))
 		return status;
 	return session_sink_status(session, ops->store(state->sink, &session->taken, err));

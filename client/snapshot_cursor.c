@@ -167,6 +167,20 @@ snapshot_cursor_state(const SnapshotCursor *cursor, const RecordId *id, Snapshot
 	state->after = row_key(cursor, id->seq);
 }
 
+const SnapshotCursor *
+snapshot_cursor_carry(const SnapshotCursor *cursor, const RecordId *id)
+{
+	const SnapshotCursor *carried;
+	SnapshotState state;
+
+	if (cursor == NULL)
+		return NULL;
+	snapshot_cursor_state(cursor, id, &state);
+	carried = snapshot_cursor_create(&state, 0, 0, 0, NULL, 0);
+	snapshot_state_free(&state);
+	return carried;
+}
+
 static const char *const kind_names[] = {
 	[SNAPSHOT_INITIAL] = "initial",
 	[SNAPSHOT_BACKFILL] = "backfill",

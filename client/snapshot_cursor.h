@@ -65,6 +65,12 @@ extern bool snapshot_cursor_has_chunk(uint64_t commit_lsn);
 extern void snapshot_cursor_state(const SnapshotCursor *cursor, const struct RecordId *id,
 								  SnapshotState *state);
 
+/*
+ * The same place, for a position with another id: of no chunk.	 NULL for NULL.
+ */
+extern const SnapshotCursor *snapshot_cursor_carry(const SnapshotCursor *cursor,
+												   const struct RecordId *id);
+
 /* As a member of a position's JSON; NULL: nothing is left to be told. */
 extern struct json_object *snapshot_cursor_to_json(const SnapshotCursor *cursor,
 												   const struct RecordId *id);

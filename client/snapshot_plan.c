@@ -32,14 +32,20 @@ impossible(bool required, CdcError *err)
 CdcStatus
 snapshot_plan_check(PGconn *conn, bool required, bool *possible, CdcError *err)
 {
+	/* functions of that name that are not the extension's would run with what our role may do */
+	static const char sql[] =
+		"SELECT pg_catalog.pg_is_in_recovery(), (SELECT pg_catalog.count(*) = 2 "
+		"FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid "
+		"WHERE e.extname = 'cdc_decoder' AND d.deptype = 'e' "
+		"AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass "
+		"AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid IN ("
+		"pg_catalog.to_regprocedure('cdc.snapshot_relations(text[], oid)'), "
+		"pg_catalog.to_regprocedure('cdc.read_chunk(text[], oid, text[], text[], text[], text, "
+		"integer, integer, text)')))";
 	PGresult *result;
 	bool in_recovery;
 	bool installed;
-	CdcStatus status =
-		pgconn_query(conn,
-					 "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.to_regprocedure("
-					 "'cdc.snapshot_relations(text[], oid)') IS NOT NULL",
-					 &result, err);
+	CdcStatus status = pgconn_query(conn, sql, &result, err);
 
 	*possible = false;
 	if (status != CDC_OK)
@@ -117,7 +123,7 @@ snapshot_plan_read(SnapshotPlan *plan, PGconn *conn, const CdcOptions *options, 
 	static const char sql[] =
 		"SELECT relation, pg_catalog.format('%I.%I', schema, name), rows, bytes, "
 		"pg_catalog.to_json(key), coalesce(pg_catalog.cardinality(key), 0) "
-		"FROM cdc.snapshot_relations(" ARRAY_OF("1") ") ORDER BY relation";
+		"FROM cdc.snapshot_relations(" ARRAY_OF("1") ", NULL::pg_catalog.oid) ORDER BY relation";
 	const char *params[1];
 	PGresult *result;
 	CdcStatus status;
@@ -163,8 +169,12 @@ snapshot_plan_find(const SnapshotPlan *plan, uint32_t relation, bool past)
 CdcStatus
 snapshot_plan_ask(const SnapshotPlan *plan, PGconn *conn, const SnapshotAsk *ask, CdcError *err)
 {
-	static const char sql[] = "SELECT " SNAPSHOT_CHUNK_COLUMNS " FROM cdc.read_chunk(" ARRAY_OF(
-		"1") ", $2, " ARRAY_OF("3") ", " ARRAY_OF("4") ", NULL, $5, $6, $7, $8)";
+	static const char sql[] =
+		"SELECT " SNAPSHOT_CHUNK_COLUMNS
+		" FROM cdc.read_chunk(" ARRAY_OF("1") ", $2::pg_catalog.oid, " ARRAY_OF("3") ", " ARRAY_OF(
+			"4") ", NULL::pg_catalog.text[], "
+				 "$5::pg_catalog.text, $6::pg_catalog.int4, $7::pg_catalog.int4, "
+				 "$8::pg_catalog.text)";
 	char relation[16];
 	char max_rows[16];
 	char max_bytes[16];

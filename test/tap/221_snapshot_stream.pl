@@ -115,6 +115,18 @@ like($log, qr/has no extension cdc_decoder.*CREATE EXTENSION cdc_decoder/s, 'the
 ($code, $log) = run_client($bare, 'bare2', "file://$dir/bare2.ndjson", '--create-slot', '--until=now');
 is($code, 0, 'by default it goes on without existing rows');
 like($log, qr/existing rows are not read: .*no extension/, 'and says so');
+# functions that somebody made under the extension's names are not called
+$node->safe_psql('bare', q(
+	CREATE TABLE called (by name); CREATE SCHEMA cdc;
+	CREATE FUNCTION cdc.snapshot_relations(text[], oid) RETURNS TABLE (relation oid, schema text, name text,
+		rows double precision, bytes bigint, key text[], has_identity boolean) LANGUAGE sql
+		AS 'INSERT INTO public.called VALUES (current_user); SELECT NULL::oid, ''a'', ''a'', 1, 1, NULL::text[], true LIMIT 0';
+	CREATE FUNCTION cdc.read_chunk(text[], oid, text[], text[], text[], text, integer, integer, text) RETURNS int
+		LANGUAGE sql AS 'SELECT 1'));
+($code, $log) = run_client($bare, 'bare3', "file://$dir/bare3.ndjson", '--create-slot', '--until=now');
+is($code, 0, 'by default it goes on without what only looks like the extension') or diag($log);
+like($log, qr/existing rows are not read: .*no extension/, 'and says so');
+is($node->safe_psql('bare', 'SELECT count(*) FROM called'), '0', 'and calls nothing of it');
 
 $node->stop;
 done_testing();

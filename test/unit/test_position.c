@@ -479,6 +479,57 @@ refuses_an_old_primary(void **state)
 	goes_on(&input, 0, 0, 0x1000, 5);
 }
 
+static const SnapshotCursor *
+half_a_snapshot(void)
+{
+	SnapshotState half = {.kind = SNAPSHOT_INITIAL,
+						  .relation = 16400,
+						  .name = "public.t",
+						  .key = "[\"id\"]",
+						  .after = "[\"7\"]",
+						  .rows = 7};
+
+	return snapshot_cursor_create(&half, 0, 0, 0, NULL, 0);
+}
+
+static void
+is_half_a_snapshot(const Position *position)
+{
+	struct json_object *object = snapshot_cursor_to_json(position->snapshot, &position->id);
+
+	assert_non_null(object);
+	assert_string_equal(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN),
+						"{\"kind\":\"initial\",\"relation\":16400,\"table\":\"public.t\","
+						"\"key\":[\"id\"],\"after\":[\"7\"],\"rows\":\"7\"}");
+	json_object_put(object);
+}
+
+/* What is left of a snapshot is neither forgotten nor taken for another source's. */
+static void
+a_snapshot_is_not_dropped(void **state)
+{
+	ResumeInput input = input_at(1, 0xfff, 3, 0x1001, 0x1800, 0x0f00);
+
+	(void) state;
+	input.stored.snapshot = half_a_snapshot();
+	input.accepts.divergence = true;
+	goes_on(&input, 0x1000, 0, 0x1000, 5);
+	is_half_a_snapshot(&plan.start);
+	assert_false(plan.begins_anew);
+	assert_non_null(strstr(plan.notes[0].text, "snapshot of existing rows goes on"));
+	strcpy(input.stored_source.slot, "other");
+	input.accepts = (ResumeAccepts){.other_source = true};
+	refuses(&input, "snapshot of existing rows that is not through", "--snapshot=never");
+	input.snapshot_said = true;
+	goes_on(&input, 0, 0, 0x0f00, 5);
+	assert_null(plan.start.snapshot);
+	assert_true(plan.begins_anew);
+	input.stored.snapshot = NULL;
+	input.snapshot_said = false;
+	goes_on(&input, 0, 0, 0x0f00, 5);
+	assert_false(plan.begins_anew);
+}
+
 static void
 refuses_a_server_that_lost_wal(void **state)
 {
@@ -550,8 +601,20 @@ offsets_are_set(void **state)
 	made = plan_offset(&input, "position of another stream (slot \"other\"");
 	assert_int_equal(made.position.incarnation, 5);
 
-	/* what the slot cannot give */
+	/* a snapshot that is not through */
+	input.stored.snapshot = half_a_snapshot();
+	made = plan_offset(
+		&input, "That stream's snapshot of existing rows, which is not through, is given up");
+	assert_null(made.position.snapshot);
+	input.stored_source = here;
+	made = plan_offset(&input, "The snapshot of existing rows goes on where it was");
+	is_half_a_snapshot(&made.position);
 	input.reset = false;
+	input.lsn = 0x2000;
+	made = plan_offset(&input, "The snapshot of existing rows goes on where it was");
+	is_half_a_snapshot(&made.position);
+
+	/* what the slot cannot give */
 	input.lsn = 0xfff;
 	assert_int_equal(offset_plan_make(&input, &made, &err), CDC_USAGE);
 	assert_non_null(strstr(err.message, "0/FFF lies before 0/1000"));
@@ -582,6 +645,7 @@ main(void)
 		cmocka_unit_test(follows_a_promotion),
 		cmocka_unit_test(refuses_a_divergence),
 		cmocka_unit_test(refuses_an_old_primary),
+		cmocka_unit_test(a_snapshot_is_not_dropped),
 		cmocka_unit_test(refuses_a_server_that_lost_wal),
 		cmocka_unit_test(offsets_are_set),
 	};
