@@ -62,6 +62,7 @@
  *								followed by a commit frame.  Its commit_lsn is where the watermark's
  *								record starts: records of the chunk have the high one's.
  *				HIGH_VOID		the same as HIGH, but rules or publications have changed since LOW
+ *								or it does not fit the last LOW: the chunk must be read again
  *				ROW				behind a record: the row it was about, before and after, 16 bytes each
  *				PARTIAL_ROW		the same, and the record lacks values that did not change
  *				UNKNOWN			a row changed of which it is not known which one

@@ -30,7 +30,7 @@ cdc_watermark_parse(CdcWatermark *watermark, const char *content, Size content_l
 	memcpy(text, content, content_len);
 	text[content_len] = '\0';
 	if (sscanf(text, "%63s %u %llu %u %7s", watermark->token, &worker, &chunk, &relid, kind) != 5 ||
-		worker >= CDC_SNAPSHOT_WORKERS)
+		worker >= CDC_SNAPSHOT_WORKERS || !OidIsValid(relid))
 		return false;
 	watermark->worker = worker;
 	watermark->chunk = chunk;
@@ -58,20 +58,28 @@ cdc_windows_mark(CdcWindows *windows, CdcOutput *output, const CdcTransaction *t
 {
 	CdcWindow *window = &windows->windows[watermark->worker];
 	CdcFrame end = {.kind = CDC_FRAME_COMMIT};
+	bool open = OidIsValid(window->relid);
 	char op = CDC_WATERMARK_LOW;
 
 	if (watermark->high)
 	{
-		/* before the session began, or of a chunk that was given up */
-		if (!OidIsValid(window->relid) || window->chunk != watermark->chunk)
-			return;
-		op = changed_at > window->low ? CDC_WATERMARK_HIGH_VOID : CDC_WATERMARK_HIGH;
+		bool fits = open && !window->disputed && window->chunk == watermark->chunk &&
+					window->relid == watermark->relid;
+
+		op = fits && changed_at <= window->low ? CDC_WATERMARK_HIGH : CDC_WATERMARK_HIGH_VOID;
 	}
-	if (OidIsValid(window->relid))
+	else if (open && watermark->chunk <= window->chunk)
+	{
+		if (watermark->chunk == window->chunk)
+			window->disputed = true;
+		return;
+	}
+	if (open)
 		windows->nopen--;
 	window->relid = watermark->high ? InvalidOid : watermark->relid;
 	window->chunk = watermark->chunk;
 	window->low = transaction->commit_lsn;
+	window->disputed = false;
 	if (!watermark->high)
 		windows->nopen++;
 

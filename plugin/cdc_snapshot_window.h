@@ -37,6 +37,7 @@ typedef struct CdcWindow
 	Oid relid; /* InvalidOid: there is none */
 	uint64 chunk;
 	XLogRecPtr low; /* where it began */
+	bool disputed;  /* another low watermark said to be the same chunk's: one of them is forged */
 } CdcWindow;
 
 typedef struct CdcWindows
@@ -62,6 +63,12 @@ cdc_is_watermark(const char *prefix)
  * A watermark of this session has come: opens or closes its worker's window, and tells it in a message
  * of its own; transaction is its place in the WAL, changed_at where rules or publications last changed.
  * A window that was not closed is forgotten: its chunk has failed.
+ *
+ * Whoever may call pg_logical_emit_message() and has learned the token can forge one.	Numbers of chunks
+ * rise and are used once, so a low one of an earlier chunk is ignored, and a second one of the same chunk
+ * makes its window void.  A high one closes whatever window there is, and is void where that is not of
+ * its chunk and relation: changes in between may not have been told.	Whether a high one lies where the
+ * chunk's does, the client looks at.
  */
 extern void cdc_windows_mark(CdcWindows *windows, CdcOutput *output,
 							 const CdcTransaction *transaction, const CdcWatermark *watermark,

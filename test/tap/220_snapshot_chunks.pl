@@ -333,6 +333,16 @@ is(in_window(q(SELECT cdc.drop_column('p', 't', 'v')), 't'), 'LV', 'and where th
 is(in_window('SELECT 1', 't', pipeline => 'p'), 'LH', 'rules that stay');
 like(in_window('TRUNCATE parts', 'parts_1'), qr/^LT[HV]$/, 'a truncation of the whole that it is a part of');
 is(in_window('UPDATE t SET v = v', 'wide'), 'LH', 'another table');
+
+# watermarks that somebody else forged
+my $forged = sub { my $said = shift; return "SELECT pg_logical_emit_message(false, 'cdc_decoder.watermark', 'test 0 $said')" };
+my $wide_oid = $node->safe_psql('postgres', q(SELECT 'wide'::regclass::oid));
+is(in_window($forged->("9 $wide_oid low") . '; UPDATE t SET v = v WHERE id = 1', 't'), 'LKV', 'a second beginning of the same chunk');
+is(in_window($forged->("8 $wide_oid low") . '; UPDATE t SET v = v WHERE id = 1', 't'), 'LKH', 'a beginning of an earlier one');
+is(in_window($forged->('10 0 low') . '; UPDATE t SET v = v WHERE id = 1', 't'), 'LKH', 'a beginning of none');
+is(in_window($forged->("9 $wide_oid high"), 't'), 'LVV', 'an end that is of another table');
+is(in_window($forged->("8 $wide_oid high"), 't'), 'LVV', 'an end of another chunk');
+is(in_window($forged->("99 $wide_oid low") . '; UPDATE t SET v = v WHERE id = 1', 't'), 'LLV', 'a beginning of a later one');
 is(in_window('UPDATE t SET v = v; ALTER PUBLICATION evens ADD TABLE wide', 'wide'), 'LV', 'publications that change');
 
 $node->stop;
