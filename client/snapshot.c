@@ -220,6 +220,8 @@ open_plan(Snapshot *snapshot, bool required, bool *possible, CdcError *err)
 		status = snapshot_plan_check(snapshot->conn, required, possible, err);
 	if (status == CDC_OK && *possible)
 		status = snapshot_plan_read(&snapshot->plan, snapshot->conn, stream->options, err);
+	if (status == CDC_OK && *possible && !required)
+		*possible = snapshot_plan_fits(&snapshot->plan, WHOLE_BYTES);
 	return status;
 }
 

@@ -142,6 +142,24 @@ snapshot_plan_read(SnapshotPlan *plan, PGconn *conn, const CdcOptions *options, 
 	return CDC_OK;
 }
 
+bool
+snapshot_plan_fits(const SnapshotPlan *plan, double max_bytes)
+{
+	for (int i = 0; i < plan->num_tables; i++)
+	{
+		const SnapshotTable *table = &plan->tables[i];
+
+		if (table->columns > 0 || table->bytes <= max_bytes)
+			continue;
+		log_line(LOG_WARNING,
+				 "existing rows are not read: table %s has no primary key to read it in parts by, "
+				 "and is larger than %.0f MB; --snapshot=initial tries it all the same",
+				 table->name, max_bytes / (1024 * 1024));
+		return false;
+	}
+	return true;
+}
+
 void
 snapshot_plan_free(SnapshotPlan *plan)
 {

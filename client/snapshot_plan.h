@@ -42,6 +42,12 @@ extern CdcStatus snapshot_plan_check(PGconn *conn, bool required, bool *possible
 /* On failure too the plan is the caller's to snapshot_plan_free(). */
 extern CdcStatus snapshot_plan_read(SnapshotPlan *plan, PGconn *conn, const CdcOptions *options,
 									CdcError *err) CDC_MUST_CHECK;
+
+/*
+ * For who did not ask for existing rows: false where a table is larger than max_bytes and has no key by which
+ * it could be read in parts, with a line in the log.	 It would stop the stream, maybe hours later.
+ */
+extern bool snapshot_plan_fits(const SnapshotPlan *plan, double max_bytes);
 extern void snapshot_plan_free(SnapshotPlan *plan);
 
 /* The table of that OID, or the one that follows (past: always that); num_tables: there is none. */

@@ -115,6 +115,11 @@ like($log, qr/has no extension cdc_decoder.*CREATE EXTENSION cdc_decoder/s, 'the
 ($code, $log) = run_client($bare, 'bare2', "file://$dir/bare2.ndjson", '--create-slot', '--until=now');
 is($code, 0, 'by default it goes on without existing rows');
 like($log, qr/existing rows are not read: .*no extension/, 'and says so');
+$node->safe_psql('postgres', q(CREATE TABLE large (v text); ALTER TABLE large ALTER v SET STORAGE PLAIN;
+	INSERT INTO large SELECT repeat('x', 8000) FROM generate_series(1, 8500)));
+($code, $log) = run_client($db, 'large', "file://$dir/large.ndjson", '--create-slot', '--until=now');
+is($code, 0, 'by default it goes on without existing rows, too, where a table could not be read') or diag($log);
+like($log, qr/existing rows are not read: table public\.large has no primary key/, 'which is named');
 # functions that somebody made under the extension's names are not called
 $node->safe_psql('bare', q(
 	CREATE TABLE called (by name); CREATE SCHEMA cdc;
