@@ -80,7 +80,7 @@ sub locked
 }
 
 # ------------------------------------------------------------------------------------------------
-# A table leaves the publication in the window of its chunk, and the next chunk answers after that is known
+# A table leaves the publication in the window of its chunk, which has no rows then
 # ------------------------------------------------------------------------------------------------
 
 $node->safe_psql('postgres', 'CREATE PUBLICATION ab FOR TABLE qa, qb');
@@ -90,11 +90,7 @@ my $client = start_client($db, 'left', "file://$dir/left.ndjson",
 	args => [ '--snapshot=initial', '--commit-interval=0', '--publication_names=ab' ]);
 waiting('the chunk waits', q(query LIKE '%read_chunk%' AND wait_event = 'transactionid'));
 $node->safe_psql('postgres', 'SET synchronous_commit = local; ALTER PUBLICATION ab DROP TABLE qa');
-my $lock = lock_table('qa');
-waiting('the lock is queued', q(query LIKE '%LOCK TABLE qa%' AND wait_event_type = 'Lock'));
 release_commit($commit);
-wait_log($client, qr/reading rows of public\.qa again: rules or publications have changed/);
-$lock->quit;
 wait_log($client, qr/snapshot of existing rows: through/);
 is(kill_client($client, 'TERM'), 0, 'a publication that lost its table in the window') or diag(client_log($client));
 is(rows_of('qb', @{ read_lines("$dir/left.ndjson") }), 3000, 'all rows of the other table came');
@@ -105,7 +101,7 @@ is(rows_of('qb', @{ read_lines("$dir/left.ndjson") }), 3000, 'all rows of the ot
 
 $node->safe_psql('postgres', q(CREATE ROLE hasty LOGIN SUPERUSER; ALTER ROLE hasty SET lock_timeout = '50ms'));
 create_slot($node, 'postgres', 'late');
-$lock = lock_table('qb');
+my $lock = lock_table('qb');
 locked('qb');
 my $out = output_file('stdout');
 open(my $handle, '>', $out) or die $!;
