@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "pgconn.h"
+#include "text.h"
 
 const char *
 selection_option(const CdcOptions *options, const char *name)
@@ -72,16 +73,6 @@ selection_read_names(const char *names)
 	return list;
 }
 
-static char *
-copy_text(const char *text)
-{
-	char *copy = strdup(text);
-
-	if (copy == NULL)
-		abort();
-	return copy;
-}
-
 /* Where the pipeline says something about publications, and the options did not. */
 static void
 take_pipeline(Selection *selection, const PGresult *row, bool take_privileges)
@@ -91,7 +82,7 @@ take_pipeline(Selection *selection, const PGresult *row, bool take_privileges)
 	if (selection->publications == NULL && !PQgetisnull(row, 0, 0))
 		selection->publications = selection_read_names(PQgetvalue(row, 0, 0));
 	if (selection->publications == NULL)
-		selection->publications = copy_text(PQgetvalue(row, 0, 1));
+		selection->publications = text_copy(PQgetvalue(row, 0, 1));
 	if (take_privileges)
 		selection->enforces_privileges = strcmp(PQgetvalue(row, 0, 2), "enforce") == 0;
 }
@@ -137,8 +128,8 @@ find_missing(PGconn *sql, Selection *selection, CdcError *err)
 	free(text);
 	if (status == CDC_OK && !PQgetisnull(result, 0, 0))
 	{
-		selection->missing = copy_text(PQgetvalue(result, 0, 0));
-		selection->missing_remedy = copy_text(PQgetvalue(result, 0, 1));
+		selection->missing = text_copy(PQgetvalue(result, 0, 0));
+		selection->missing_remedy = text_copy(PQgetvalue(result, 0, 1));
 	}
 	PQclear(result);
 	return status;
@@ -159,7 +150,7 @@ selection_read(PGconn *sql, const CdcOptions *options, Selection *selection, Cdc
 	if (selection->pipeline != NULL)
 		status = read_pipeline(sql, privileges == NULL, selection, err);
 	if (selection->publications == NULL)
-		selection->publications = copy_text("");
+		selection->publications = text_copy("");
 	if (status == CDC_OK && selection->publications[0] != '\0')
 		status = find_missing(sql, selection, err);
 	if (status != CDC_OK)

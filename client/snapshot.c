@@ -19,6 +19,7 @@
 #include "log.h"
 #include "snapshot_chunk.h"
 #include "snapshot_plan.h"
+#include "text.h"
 
 /* One is delivered while the next one is read. */
 #define MAX_CHUNKS 2
@@ -96,10 +97,8 @@ snapshot_make_token(char *token)
 static void
 set_text(char **to, const char *text)
 {
-	char *copy = strdup(text);
+	char *copy = text_copy(text);
 
-	if (copy == NULL)
-		abort();
 	free(*to);
 	*to = copy;
 }

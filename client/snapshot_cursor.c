@@ -12,6 +12,7 @@
 #include "../plugin/cdc_protocol.h"
 #include "byteorder.h"
 #include "position.h"
+#include "text.h"
 
 struct SnapshotCursor
 {
@@ -28,23 +29,13 @@ struct SnapshotCursor
 static SnapshotCursor *oldest;
 static SnapshotCursor **newest = &oldest;
 
-static char *
-copy_text(const char *text)
-{
-	char *copy = strdup(text != NULL ? text : "");
-
-	if (copy == NULL)
-		abort();
-	return copy;
-}
-
 void
 snapshot_state_copy(SnapshotState *to, const SnapshotState *from)
 {
 	*to = *from;
-	to->name = copy_text(from->name);
-	to->key = copy_text(from->key);
-	to->after = copy_text(from->after);
+	to->name = text_copy(from->name);
+	to->key = text_copy(from->key);
+	to->after = text_copy(from->after);
 }
 
 void
@@ -147,7 +138,7 @@ row_key(const SnapshotCursor *cursor, uint64_t row)
 		if (array == NULL)
 			break;
 	}
-	text = copy_text(array != NULL ? json_object_to_json_string_ext(array, JSON_C_TO_STRING_PLAIN)
+	text = text_copy(array != NULL ? json_object_to_json_string_ext(array, JSON_C_TO_STRING_PLAIN)
 								   : "");
 	json_object_put(array);
 	return text;
@@ -241,8 +232,8 @@ get_array(struct json_object *object, const char *name)
 
 	if (!json_object_object_get_ex(object, name, &member) ||
 		!json_object_is_type(member, json_type_array))
-		return copy_text("");
-	return copy_text(json_object_to_json_string_ext(member, JSON_C_TO_STRING_PLAIN));
+		return text_copy("");
+	return text_copy(json_object_to_json_string_ext(member, JSON_C_TO_STRING_PLAIN));
 }
 
 static bool
@@ -282,7 +273,7 @@ snapshot_cursor_from_json(struct json_object *object, const SnapshotCursor **cur
 	state.relation = (uint32_t) get_number(object, "relation");
 	state.table_done = get_flag(object, "table_done");
 	state.rows = (uint64_t) get_number(object, "rows");
-	state.name = copy_text(
+	state.name = text_copy(
 		json_object_object_get_ex(object, "table", &member) ? json_object_get_string(member) : "");
 	state.key = get_array(object, "key");
 	state.after = get_array(object, "after");

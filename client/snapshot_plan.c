@@ -14,6 +14,7 @@
 #include "log.h"
 #include "pgconn.h"
 #include "snapshot_chunk.h"
+#include "text.h"
 
 /* A JSON array as text[]; $N: the parameter. */
 #define ARRAY_OF(n)                                                                                \
@@ -75,16 +76,6 @@ snapshot_plan_check(PGconn *conn, bool required, bool *possible, CdcError *err)
 	return status;
 }
 
-static char *
-copy_text(const char *text)
-{
-	char *copy = strdup(text);
-
-	if (copy == NULL)
-		abort();
-	return copy;
-}
-
 /* Name, value, name, value ... */
 static char *
 options_json(const CdcOptions *options)
@@ -97,7 +88,7 @@ options_json(const CdcOptions *options)
 		json_object_array_add(array, json_object_new_string(options->plugin_options[i].name));
 		json_object_array_add(array, json_object_new_string(options->plugin_options[i].value));
 	}
-	text = copy_text(json_object_to_json_string_ext(array, JSON_C_TO_STRING_PLAIN));
+	text = text_copy(json_object_to_json_string_ext(array, JSON_C_TO_STRING_PLAIN));
 	json_object_put(array);
 	return text;
 }
@@ -108,10 +99,10 @@ take_table(SnapshotPlan *plan, const PGresult *result, int row)
 	SnapshotTable *table = &plan->tables[plan->num_tables++];
 
 	table->relation = (uint32_t) strtoul(PQgetvalue(result, row, 0), NULL, 10);
-	table->name = copy_text(PQgetvalue(result, row, 1));
+	table->name = text_copy(PQgetvalue(result, row, 1));
 	table->rows = PQgetisnull(result, row, 2) ? -1 : strtod(PQgetvalue(result, row, 2), NULL);
 	table->bytes = strtod(PQgetvalue(result, row, 3), NULL);
-	table->key = copy_text(PQgetvalue(result, row, 4));
+	table->key = text_copy(PQgetvalue(result, row, 4));
 	table->columns = atoi(PQgetvalue(result, row, 5));
 	if (table->rows > 0)
 		plan->estimated_rows += table->rows;

@@ -40,13 +40,9 @@ make_head(const CdcHeadInput *input)
 		cdc_put_byte(&writer, ',');
 	else
 		cdc_put_literal(&writer, ",\"commit_lsn\":\"");
-	cdc_writer_detach(&writer);
-	/* heads live long: without the room that is left over */
-	head.text = cdc_pad(text.data, text.len);
-	head.len = text.len;
+	head.text = cdc_writer_finish(&writer, &head.len);
 	head.replaced = input->encoding->replaced - replaced_before;
 	input->encoding->replaced = replaced_before;
-	pfree(text.data);
 	return head;
 }
 

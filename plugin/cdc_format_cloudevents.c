@@ -63,12 +63,10 @@ make_head(const CdcHeadInput *input)
 		put_path_segment(&writer, input->table);
 	}
 	cdc_put_literal(&writer, "\",\"datacontenttype\":\"application/json\"");
-	cdc_writer_detach(&writer);
-	head.text = cdc_pad(text.data, text.len);
-	head.len = text.len;
+	head.text = cdc_writer_finish(&writer, &head.len);
 	input->encoding->replaced = replaced_before; /* what the path has, data has again */
 
-	resetStringInfo(&text);
+	initStringInfo(&text);
 	cdc_writer_attach(&writer, &text);
 	cdc_put_literal(&writer, ",\"data\":{\"op\":\"");
 	cdc_put_short(&writer, input->op, strlen(input->op));
@@ -82,12 +80,9 @@ make_head(const CdcHeadInput *input)
 		cdc_put_literal(&writer, ",\"table\":");
 		cdc_put_string(&writer, input->table, strlen(input->table));
 	}
-	cdc_writer_detach(&writer);
-	head.tail = cdc_pad(text.data, text.len);
-	head.tail_len = text.len;
+	head.tail = cdc_writer_finish(&writer, &head.tail_len);
 	head.replaced = input->encoding->replaced - replaced_before;
 	input->encoding->replaced = replaced_before;
-	pfree(text.data);
 	return head;
 }
 

@@ -34,19 +34,6 @@ prefix_of(const CdcHeadInput *input)
 	return input->options->topic_prefix ? input->options->topic_prefix : input->source;
 }
 
-/* The text that a writer was given, padded; *len gets its length. */
-static char *
-finish_text(CdcWriter *writer, StringInfo text, int *len)
-{
-	char *padded;
-
-	cdc_writer_detach(writer);
-	padded = cdc_pad(text->data, text->len);
-	*len = text->len;
-	pfree(text->data);
-	return padded;
-}
-
 /*
  * Of a relation, text: {"before":  or with its schema before that; tail: ,"schema":"public","table":"orders","txId":
  * Of none, text: ,"source":{"version":...,"name":"shop","ts_ms":  and tail: ,"snapshot":"false","db":"shop","sequence":"[\"
@@ -78,7 +65,7 @@ make_head(const CdcHeadInput *input)
 								 "\",\"connector\":\"postgresql\",\"name\":");
 		cdc_put_string(&writer, prefix_of(input), strlen(prefix_of(input)));
 		cdc_put_literal(&writer, ",\"ts_ms\":");
-		head.text = finish_text(&writer, &text, &head.len);
+		head.text = cdc_writer_finish(&writer, &head.len);
 	}
 	initStringInfo(&text);
 	cdc_writer_attach(&writer, &text);
@@ -96,7 +83,7 @@ make_head(const CdcHeadInput *input)
 		cdc_put_string(&writer, db, strlen(db));
 		cdc_put_literal(&writer, ",\"sequence\":\"[\\\"");
 	}
-	head.tail = finish_text(&writer, &text, &head.tail_len);
+	head.tail = cdc_writer_finish(&writer, &head.tail_len);
 	head.replaced = input->encoding->replaced - replaced_before;
 	input->encoding->replaced = replaced_before;
 	return head;

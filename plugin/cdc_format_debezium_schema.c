@@ -318,18 +318,6 @@ put_row_schema(CdcWriter *writer, const CdcHeadInput *input, const char *field)
 	put_text(writer, "\"},");
 }
 
-static char *
-finish_text(CdcWriter *writer, StringInfo text, int *len)
-{
-	char *padded;
-
-	cdc_writer_detach(writer);
-	padded = cdc_pad(text->data, text->len);
-	*len = text->len;
-	pfree(text->data);
-	return padded;
-}
-
 char *
 cdc_debezium_value_schema(const CdcHeadInput *input, int *len)
 {
@@ -349,7 +337,7 @@ cdc_debezium_value_schema(const CdcHeadInput *input, int *len)
 									"\"optional\":false,\"name\":");
 	put_name(&writer, input, ".Envelope");
 	put_text(&writer, ",\"version\":2},\"payload\":{\"before\":");
-	return finish_text(&writer, &text, len);
+	return cdc_writer_finish(&writer, len);
 }
 
 char *
@@ -370,7 +358,7 @@ cdc_debezium_key_schema(const CdcHeadInput *input, int *len)
 	put_text(&writer, "],\"optional\":false,\"name\":");
 	put_name(&writer, input, ".Key");
 	put_text(&writer, "},\"payload\":");
-	return finish_text(&writer, &text, len);
+	return cdc_writer_finish(&writer, len);
 }
 
 void

@@ -436,7 +436,6 @@ cdc_debezium_stand_in(const CdcLabelInput *input, CdcStandIn what, int *len)
 	CdcWriter writer = {.encoding = input->encoding};
 	uint64 replaced = input->encoding->replaced;
 	StringInfoData text;
-	char *padded;
 
 	initStringInfo(&text);
 	cdc_writer_attach(&writer, &text);
@@ -446,10 +445,6 @@ cdc_debezium_stand_in(const CdcLabelInput *input, CdcStandIn what, int *len)
 		put_zero(&writer, &known, input->options);
 	else
 		put_text(&writer, "null");
-	cdc_writer_detach(&writer);
 	input->encoding->replaced = replaced;
-	padded = cdc_pad(text.data, text.len);
-	*len = text.len;
-	pfree(text.data);
-	return padded;
+	return cdc_writer_finish(&writer, len);
 }

@@ -26,19 +26,6 @@ static const char actions[CDC_NUM_CHANGE_KINDS] = {
 	[CDC_TRUNCATE] = 'T', [CDC_SNAPSHOT] = 'I',
 };
 
-/* The text that a writer was given, padded; *len gets its length.  Frees what the text was made in. */
-static char *
-finish_text(CdcWriter *writer, StringInfo text, int *len)
-{
-	char *padded;
-
-	cdc_writer_detach(writer);
-	padded = cdc_pad(text->data, text->len);
-	*len = text->len;
-	pfree(text->data);
-	return padded;
-}
-
 /* ,"schema":"public","table":"orders" */
 static CdcHead
 make_head(const CdcHeadInput *input)
@@ -61,7 +48,7 @@ make_head(const CdcHeadInput *input)
 		cdc_put_string(&writer, input->table, strlen(input->table));
 	}
 	cdc_put_bytes(&writer, input->metadata, strlen(input->metadata));
-	head.text = finish_text(&writer, &text, &head.len);
+	head.text = cdc_writer_finish(&writer, &head.len);
 	head.replaced = input->encoding->replaced - replaced_before;
 	input->encoding->replaced = replaced_before;
 	return head;
@@ -121,7 +108,7 @@ make_label(const CdcLabelInput *input, int *len)
 		cdc_put_uint64(&writer, input->type);
 	}
 	cdc_put_literal(&writer, BEFORE_VALUE);
-	return finish_text(&writer, &text, len);
+	return cdc_writer_finish(&writer, len);
 }
 
 /* The column's default as pg_get_expr() prints it, NULL if it has none. */
@@ -171,7 +158,7 @@ make_tail(const CdcLabelInput *input, int *len)
 			cdc_put_literal(&writer, "null");
 	}
 	cdc_put_byte(&writer, '}');
-	return finish_text(&writer, &text, len);
+	return cdc_writer_finish(&writer, len);
 }
 
 /* ,"xid":771,"timestamp":"2026-01-31 23:59:59.123456+00","origin":0 */

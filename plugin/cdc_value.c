@@ -252,18 +252,13 @@ make_padded(const char *before, const char *name, const char *after, CdcEncoding
 {
 	StringInfoData text;
 	CdcWriter writer = {.encoding = encoding};
-	char *padded;
 
 	initStringInfo(&text);
 	cdc_writer_attach(&writer, &text);
 	cdc_put_short(&writer, before, strlen(before));
 	cdc_put_string(&writer, name, strlen(name));
 	cdc_put_short(&writer, after, strlen(after));
-	cdc_writer_detach(&writer);
-	*len = text.len;
-	padded = cdc_pad(text.data, text.len);
-	pfree(text.data);
-	return padded;
+	return cdc_writer_finish(&writer, len);
 }
 
 char *

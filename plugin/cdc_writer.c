@@ -101,6 +101,19 @@ cdc_put_bytes(CdcWriter *writer, const char *bytes, Size len)
 }
 
 char *
+cdc_writer_finish(CdcWriter *writer, int *len)
+{
+	StringInfo message = writer->message;
+	char *padded;
+
+	cdc_writer_detach(writer);
+	padded = cdc_pad(message->data, message->len);
+	*len = message->len;
+	pfree(message->data);
+	return padded;
+}
+
+char *
 cdc_pad(const char *text, Size len)
 {
 	char *padded = palloc0(len + CDC_PADDING);

@@ -50,6 +50,12 @@ typedef struct CdcWriter
 extern void cdc_writer_attach(CdcWriter *writer, StringInfo message);
 extern void cdc_writer_detach(CdcWriter *writer);
 
+/*
+ * The end of a writer whose message was made for it alone: a padded copy of its text, in
+ * CurrentMemoryContext, without the room that was left over; *len gets its length.	Frees the message's.
+ */
+extern char *cdc_writer_finish(CdcWriter *writer, int *len);
+
 /* A record starts here; limit bounds what is written until the next call. */
 extern void cdc_writer_start_record(CdcWriter *writer, Size limit);
 

@@ -44,7 +44,8 @@ nats_store_differs(const NatsStore *store, const Position *position)
 
 	return !store->have_stored || record_id_compare(&position->id, &stored->id) != 0 ||
 		   position->end_lsn != stored->end_lsn || position->confirmed != stored->confirmed ||
-		   position->timeline != stored->timeline || position->incarnation != stored->incarnation;
+		   position->timeline != stored->timeline || position->incarnation != stored->incarnation ||
+		   position->snapshot != stored->snapshot;
 }
 
 CdcStatus

@@ -229,10 +229,9 @@ like(slurp_bytes(decode_by_sql($node, 'postgres', 's')), qr/"v":"waits"/, 'but i
 my $reader = $node->background_psql('postgres', on_error_stop => 0);
 $reader->query_until(qr/begun/, "\\echo begun\nSET lock_timeout = 0;\n"
 	  . chunk_sql(q('rows=' || rows || ' ' || encode(records, 'hex') AS r), 't') . ";\n\\echo finished\n");
-$node->poll_query_until('postgres', q(
-	SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE '%read_chunk%' AND wait_event = 'transactionid'))
-  or die 'the chunk does not wait';
-pass('a chunk waits for it');
+ok($node->poll_query_until('postgres', q(
+	SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE '%read_chunk%' AND wait_event = 'transactionid')),
+	'a chunk waits for it');
 my (undef, undef, $timeout) = $node->psql('postgres', q(SET lock_timeout = '100ms';) . chunk_sql('rows', 't', token => 'other'));
 like($timeout, qr/canceling statement due to lock timeout/, 'lock_timeout is honoured');
 
