@@ -209,12 +209,36 @@ url_part(CURLU *url, CURLUPart part, unsigned flags)
 	return copy;
 }
 
+/* User or password, decoded; NULL where there is none. */
+static CdcStatus
+read_credential(char **credential, CURLU *url, CURLUPart part, CdcError *err)
+{
+	char *text = NULL;
+	CURLUcode code = curl_url_get(url, part, &text, CURLU_URLDECODE);
+
+	if (code == CURLUE_NO_USER || code == CURLUE_NO_PASSWORD)
+		return CDC_OK;
+	/* without a word about it, requests would go without credentials */
+	if (code == CURLUE_URLDECODE)
+	{
+		cdc_error(err, CDC_USAGE,
+				  "user or password in the sink's URI has a control character in it, as %%0A");
+		cdc_error_hint(err, "HTTP's basic authentication has no place for these.");
+		return CDC_USAGE;
+	}
+	if (code == CURLUE_OK)
+		*credential = strdup(text);
+	curl_free(text);
+	return *credential != NULL ? CDC_OK : cdc_error(err, CDC_RETRY, "out of memory");
+}
+
 static CdcStatus
 read_origin(HttpParams *params, CURLU *url, CdcError *err)
 {
 	char *scheme = url_part(url, CURLUPART_SCHEME, 0);
 	char *host = url_part(url, CURLUPART_HOST, 0);
 	char *port = url_part(url, CURLUPART_PORT, CURLU_NO_DEFAULT_PORT);
+	CdcStatus status;
 
 	if (scheme == NULL || host == NULL ||
 		asprintf(&params->origin, "%s://%s%s%s", scheme, host, port != NULL ? ":" : "",
@@ -223,13 +247,16 @@ read_origin(HttpParams *params, CURLU *url, CdcError *err)
 	free(scheme);
 	free(host);
 	free(port);
-	params->user = url_part(url, CURLUPART_USER, CURLU_URLDECODE);
-	params->password = url_part(url, CURLUPART_PASSWORD, CURLU_URLDECODE);
 	params->path = url_part(url, CURLUPART_PATH, 0);
-	if (params->origin != NULL && params->path != NULL)
-		return CDC_OK;
-	cdc_error(err, CDC_RETRY, "out of memory");
-	return CDC_RETRY;
+	if (params->origin == NULL || params->path == NULL)
+	{
+		cdc_error(err, CDC_RETRY, "out of memory");
+		return CDC_RETRY;
+	}
+	status = read_credential(&params->user, url, CURLUPART_USER, err);
+	if (status == CDC_OK)
+		status = read_credential(&params->password, url, CURLUPART_PASSWORD, err);
+	return status;
 }
 
 static CdcStatus

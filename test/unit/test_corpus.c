@@ -22,6 +22,9 @@
 #define LLVMFuzzerTestOneInput fuzz_options
 #include "../fuzz/fuzz_options.c"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_sinks
+#include "../fuzz/fuzz_sinks.c"
+#undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_texts
 #include "../fuzz/fuzz_texts.c"
 
@@ -82,6 +85,13 @@ command_lines(void **state)
 }
 
 static void
+sinks(void **state)
+{
+	(void) state;
+	assert_true(replay("sinks", fuzz_sinks) >= 24);
+}
+
+static void
 texts(void **state)
 {
 	(void) state;
@@ -92,10 +102,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(frames),
-		cmocka_unit_test(sidecars),
-		cmocka_unit_test(command_lines),
-		cmocka_unit_test(texts),
+		cmocka_unit_test(frames), cmocka_unit_test(sidecars), cmocka_unit_test(command_lines),
+		cmocka_unit_test(sinks),  cmocka_unit_test(texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,6 +105,8 @@ what_is_wrong_is_refused(void **state)
 		"http:///path",
 		"http://h:99999/",
 		"http://h/ x",
+		"http://us%0Aer@h/",
+		"http://user:pass%00word@h/",
 		"http://h/?cdc.nosuch=1",
 		"http://h/?cdc.=1",
 		"http://h/?cdc.batch",
