@@ -2,13 +2,14 @@
  * follow.c
  *		Follows a file of records as it grows: how long after its commit can a record be read?
  *
- *	follow FILE SKIP COUNT TIMEOUT
+ *	follow FILE SKIP COUNT TIMEOUT [BEGINNING]
  *
  * Reads FILE, which need not exist yet, as the kernel reports that it has grown (inotify on its
  * folder), and takes the time when read() has returned a line's end.  A record's latency is that
- * minus the commit time in its "ts".  The first SKIP lines are not counted.  After COUNT more it
- * prints count, p50, p90, p99, max (milliseconds) and the seconds from the first to the last commit;
- * fails when that has not happened after TIMEOUT seconds.
+ * minus the commit time in its "ts".  Lines that do not begin with BEGINNING are passed over, the
+ * first SKIP of the others are not counted.  After COUNT more it prints count, p50, p90, p99, max
+ * (milliseconds) and the seconds from the first to the last commit; fails when that has not happened
+ * after TIMEOUT seconds.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +29,7 @@
 typedef struct Follower
 {
 	const char *path;
+	const char *beginning; /* of the lines that are looked at */
 	int watch; /* inotify's descriptor */
 	int file;  /* -1: not there yet */
 	char *buffer;
@@ -65,6 +67,8 @@ take_line(Follower *follower, const char *line, size_t length, double now)
 {
 	double commit;
 
+	if (strncmp(line, follower->beginning, strlen(follower->beginning)) != 0)
+		return;
 	if (follower->skip > 0)
 	{
 		follower->skip--;
@@ -175,9 +179,10 @@ main(int argc, char **argv)
 	double deadline;
 
 	bench_program = "follow";
-	if (argc != 5)
-		bench_fail("usage: follow FILE SKIP COUNT TIMEOUT");
+	if (argc != 5 && argc != 6)
+		bench_fail("usage: follow FILE SKIP COUNT TIMEOUT [BEGINNING]");
 	follower.path = argv[1];
+	follower.beginning = argc == 6 ? argv[5] : "";
 	follower.skip = (size_t) bench_parse_number(argv[2], "number of lines to skip");
 	follower.wanted = (size_t) bench_parse_number(argv[3], "number of lines to count");
 	deadline = bench_clock(CLOCK_MONOTONIC) + bench_parse_number(argv[4], "number of seconds");

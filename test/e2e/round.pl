@@ -1,4 +1,4 @@
-# One round of the fault runner, for test/e2e/faults: round.pl SINK SEED FAULTS RATE
+# One round of the fault runner, for test/e2e/faults: round.pl SINK SEED FAULTS RATE SNAPSHOT
 use strict;
 use warnings;
 
@@ -12,6 +12,6 @@ use Test::More;
 my $round = $$;
 $SIG{TERM} = sub { $$ == $round ? exit(143) : POSIX::_exit(143) };
 
-my ($sink, $seed, $faults, $rate) = @ARGV;
-fault_round(sink => $sink, seed => $seed, faults => $faults, rate => $rate);
+my ($sink, $seed, $faults, $rate, $snapshot) = @ARGV;
+fault_round(sink => $sink, seed => $seed, faults => $faults, rate => $rate, snapshot => $snapshot);
 done_testing();

@@ -214,15 +214,16 @@ sub bank_big
 # pgbench, which ends with its server and is started again by tick()
 # ------------------------------------------------------------------------------------------------
 
-# new(NODE, SEED, TRANSACTIONS A SECOND)
+# new(NODE, SEED, TRANSACTIONS A SECOND, [NAME => SCRIPT...]): the bank's own scripts, and these
 sub new
 {
-	my ($class, $node, $seed, $rate) = @_;
+	my ($class, $node, $seed, $rate, %more) = @_;
+	my %all = (%scripts, %more);
 	my @files;
 
-	foreach my $name (sort keys %scripts)
+	foreach my $name (sort keys %all)
 	{
-		my ($weight, $text) = @{ $scripts{$name} };
+		my ($weight, $text) = @{ $all{$name} };
 		my $file = output_file("$name.sql");
 		$text =~ s/^\s+//mg;
 		append_to_file($file, "$text\n");

@@ -14,7 +14,7 @@ use PostgreSQL::Test::Utils;
 use CdcTest;
 use FaultBank;
 
-our @EXPORT = qw(truth_file as_jsonb compare_records first_occurrences replay_records);
+our @EXPORT = qw(truth_file as_jsonb compare_records compare_tables first_occurrences replay_records);
 
 # truth_file(NODE, SLOT): every record from the slot's place to the end of the log, one on each line
 sub truth_file
@@ -197,12 +197,23 @@ sub contents
 		SELECT count(*), md5(string_agg(row, E'\\n' ORDER BY row COLLATE "C")) FROM (SELECT t::text AS row FROM $table AS t) AS rows));
 }
 
+# compare_tables(NODE, TABLES...): in database replay they hold what they hold in the source's
+sub compare_tables
+{
+	my ($node, @tables) = @_;
+	foreach my $table (@tables)
+	{
+		my ($got, $real) = (contents($node, 'replay', $table), contents($node, 'postgres', $table));
+		return "replayed table $table has (rows|md5) $got, the source's $real" if $got ne $real;
+	}
+	return undef;
+}
+
 # replay_records(NODE, DELIVERED, [TRANSACTIONS]): into an empty database; sums after each transaction, and
 # every table equal to the source's in the end.  TRANSACTIONS, a reference, gets how many there were.
 sub replay_records
 {
 	my ($node, $file, $transactions) = @_;
-	my $wrong;
 
 	$node->safe_psql('postgres', 'DROP DATABASE IF EXISTS replay');
 	$node->safe_psql('postgres', 'CREATE DATABASE replay');
@@ -212,11 +223,7 @@ sub replay_records
 	my ($status, undef, $stderr) = $node->psql('replay',
 		'SET synchronous_commit = off; ANALYZE; CALL replay(' . bank_total() . ')', on_error_die => 0);
 	return "replay: $stderr" if $status != 0;
-	foreach my $table (bank_tables())
-	{
-		my ($got, $real) = (contents($node, 'replay', $table), contents($node, 'postgres', $table));
-		$wrong //= "replayed table $table has (rows|md5) $got, the source's $real" if $got ne $real;
-	}
+	my $wrong = compare_tables($node, bank_tables());
 	$$transactions = $node->safe_psql('replay', 'SELECT count FROM replayed') if $transactions;
 	return $wrong;
 }

@@ -23,6 +23,7 @@ use FaultBank;
 use FaultCheck;
 use FaultPlan;
 use FaultSink;
+use FaultSnapshot;
 
 our @EXPORT = qw(fault_round);
 
@@ -38,8 +39,12 @@ my $descriptors_limit = 100;
 # afterwards.
 my $usual_rate = 100;
 
-# fault_round(sink => NAME, seed => NUMBER, faults => NUMBER | kinds => [NAMES], [rate => NUMBER]): so many
-# faults, or these one after the other; three tests, or all skipped where the sink cannot be had
+# Existing rows for each fault (FaultSnapshot): some half a second's reading.
+my $rows_per_fault = 400;
+
+# fault_round(sink => NAME, seed => NUMBER, faults => NUMBER | kinds => [NAMES], [rate => NUMBER], [snapshot => 1]):
+# so many faults, or these one after the other; with snapshot, tables hold rows that are to be delivered, too; a few
+# tests, or all skipped where the sink cannot be had
 sub fault_round
 {
 	my (%options) = @_;
@@ -55,9 +60,11 @@ sub fault_round
 
 	plan skip_all => $missing if $missing;
 	# the name counts too, or all sinks would see the same faults at the same moments
-	$self->{plan} = [ make_plan($options{seed} + 65_536 * unpack('%16C*', $options{sink}), $options{faults},
-		fault_kinds($sink->things)) ];
+	my @possible = fault_kinds($sink->things);
+	@possible = snapshot_kinds($sink, @possible) if $options{snapshot};
+	$self->{plan} = [ make_plan($options{seed} + 65_536 * unpack('%16C*', $options{sink}), $options{faults}, @possible) ];
 	$self->{plan}[$_]{kind} = $kinds[$_] foreach 0 .. $#kinds;
+	snapshot_plan($sink, @{ $self->{plan} }) if $options{snapshot};
 	my $lived = eval
 	{
 		$self->prepare;
@@ -69,7 +76,8 @@ sub fault_round
 	# what has arrived is looked at in any case: it tells what went wrong
 	$self->{load}->stop if $self->{load};
 	eval { $self->check($name, $lived); 1 } or $self->failed("$name: what was delivered can be looked at", $@);
-	diag("to repeat it: test/e2e/faults --sinks=$options{sink} --seed=$options{seed} --faults=$options{faults}")
+	diag("to repeat it: test/e2e/faults --sinks=$options{sink} --seed=$options{seed} --faults=$options{faults}"
+		. ($options{snapshot} ? ' --snapshot' : ''))
 	  unless @kinds || Test::More->builder->is_passing;
 	eval { $self->end; 1 } or $self->failed("$name: everything ends", $@);
 	return;
@@ -97,16 +105,24 @@ sub prepare
 		'logical_decoding_work_mem = 64kB',
 		'deadlock_timeout = 100ms');
 
+	my $rows = $self->{rows} = 2000 + $rows_per_fault * $self->{faults};
+
 	bank_create($node);
+	if ($self->{snapshot})
+	{
+		bank_fund($node);
+		snapshot_create($node, $rows);
+	}
 	create_slot($node, 'postgres', 'bank');
 	$node->safe_psql('postgres', "SELECT pg_copy_logical_replication_slot('bank', 'truth')");
-	bank_fund($node);
+	bank_fund($node) unless $self->{snapshot};
 	$self->{proxy} = CdcProxy->new($node);
 	# a walsender whose client is behind a stalled connection gives the slot back soon
 	$self->{dbname} =
 	  CdcStream::conninfo($node, 'postgres', host => $self->{proxy}{host}, options => '-c wal_sender_timeout=3s');
 	$self->{sink}->start;
-	$self->{load} = FaultBank->new($node, $self->{seed}, $self->{rate});
+	$self->{load} =
+	  FaultBank->new($node, $self->{seed}, $self->{rate}, $self->{snapshot} ? snapshot_scripts($rows) : ());
 	$self->{arguments} = $self->{plan}[0]{arguments};
 	@{$self}{qw(server_up hands_off)} = (1, 0);
 	return;
@@ -125,6 +141,7 @@ sub run_plan
 		bank_big($self->{node}, $fault->{big}) if $fault->{big};
 		note(sprintf('%7.2f s  fault %d: %s%s, %.1f s', time() - $self->{began}, ++$n, $fault->{kind},
 			$fault->{big} ? " after $fault->{big} records at once" : '', $fault->{down}));
+		$self->{amid}++ if $self->{snapshot} && !$self->snapshot_is_through;
 		FaultActions->can($fault->{kind})->($self, $fault);
 		$self->{counts}{ $fault->{kind} }++;
 		$self->settle if $fault->{settle};
@@ -144,11 +161,13 @@ sub finish
 		"SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pgbench'")
 	  or die "a session of pgbench does not end\n";
 	$self->settle;
+	$self->settle_snapshot if $self->{snapshot};
 	$self->{hands_off} = 1;
 	my $code = CdcStream::kill_client($self->{client}, 'TERM');
 	die "SIGTERM in peace: exit code $code\n" if $code != 0;
 	$self->{previous} = $self->{client};
-	$self->{client} = $self->start_another('--until=now', '--retry-for=5min');
+	$self->{client} = $self->start_another('--until=now', '--retry-for=5min',
+		$self->{snapshot} ? $self->{sink}->last_snapshot : ());
 	$code = CdcStream::wait_client($self->{client});
 	die "the last client: exit code $code\n" if $code != 0;
 	return;
@@ -165,18 +184,29 @@ sub check
 	note("truth in $truth, delivered in $delivered");
 	$truth = as_jsonb($node, $truth) if $sink->stored_as_jsonb;
 	($delivered, $again) = first_occurrences($delivered) unless $sink->exactly_once;
-	$wrong = compare_records($truth, $delivered);
+	$wrong = $self->{snapshot} ? check_changes($truth, $delivered) : compare_records($truth, $delivered);
 	ok(!$wrong, "$name: every record " . ($sink->exactly_once ? 'exactly once' : 'at least once, and at first')
 		. ' in order, byte by byte') or diag($wrong);
 	return if !$whole;
-	$wrong = replay_records($node, $delivered, \$transactions);
-	ok(!$wrong, "$name: the sum is right after each transaction, and a replay equals the source") or diag($wrong);
+	if ($self->{snapshot})
+	{
+		my %rows;
+		$wrong = check_rows($node, $delivered, $sink, \%rows);
+		ok(!$wrong, "$name: $rows{rows} existing rows, and a replay equals the source") or diag($wrong);
+		cmp_ok($self->{amid} // 0, '>', 0, "$name: there were faults amid the existing rows");
+		$transactions = $rows{transactions};
+	}
+	else
+	{
+		$wrong = replay_records($node, $delivered, \$transactions);
+		ok(!$wrong, "$name: the sum is right after each transaction, and a replay equals the source") or diag($wrong);
+	}
 	# what test/e2e/faults makes its table of
 	note(join("\t", 'result', map { "$_->[0]=$_->[1]" }
 		[ sink => $self->{sink}->name ], [ seed => $self->{seed} ], [ faults => sum(0, values %{ $self->{counts} }) ],
 		[ clients => $self->{clients} ], [ transactions => $transactions ],
 		[ records => scalar @{ read_lines($delivered) } ], [ again => $again ],
-		[ slowest => sprintf('%.1f', max(0, @{ $self->{recoveries} })) ],
+		[ amid => $self->{amid} // 0 ], [ slowest => sprintf('%.1f', max(0, @{ $self->{recoveries} })) ],
 		[ seconds => sprintf('%.0f', time() - $self->{began}) ],
 		[ kinds => join(',', map { "$_:$self->{counts}{$_}" } sort keys %{ $self->{counts} }) ]));
 	return;
@@ -342,6 +372,31 @@ sub wait_for_server
 	until (defined $self->sql('SELECT 1'))
 	{
 		die "the server is not back within $recovery_limit s\n" if time() - $began > $recovery_limit;
+		$self->run_for(0.1);
+	}
+	return;
+}
+
+# Whether the client that runs, or the last one, has nothing left of the existing rows to deliver: it was through with
+# them, or found them so.
+sub snapshot_is_through
+{
+	my ($self) = @_;
+	my $client = $self->{client} // $self->{previous} // return 0;
+	my $log = CdcStream::client_log($client);
+	my ($last) = reverse($log =~ /snapshot of existing rows: (\w+)/g);
+
+	return defined $last ? $last eq 'through' : $log =~ /streaming slot/;
+}
+
+sub settle_snapshot
+{
+	my ($self) = @_;
+	my $began = time();
+
+	until ($self->snapshot_is_through)
+	{
+		die "the existing rows are not through within $recovery_limit s\n" if time() - $began > $recovery_limit;
 		$self->run_for(0.1);
 	}
 	return;

@@ -9,6 +9,9 @@
 #	uri					for --sink: through the proxy
 #	delivered(NODE)		a file of what has arrived, a record on each line, in the order of its arrival
 #	exactly_once		else every record at least once
+#	rows_once			each existing row, too
+#	resumes_snapshot	a client that is started again goes on with existing rows, or begins with them anew
+#	last_snapshot		what of the options a client is started with that finds existing rows delivered
 #	stored_as_jsonb		delivered() has the records as the type jsonb writes them
 package FaultSink;
 
@@ -59,6 +62,9 @@ sub stop { return }
 sub pids { return () }
 sub proxy { my ($self) = @_; return $self->{proxy} }
 sub exactly_once { return 1 }
+sub rows_once { return 1 }
+sub resumes_snapshot { return 1 }
+sub last_snapshot { return ('--snapshot=initial', '--max-rate=1000000') }
 sub stored_as_jsonb { return 0 }
 
 1;

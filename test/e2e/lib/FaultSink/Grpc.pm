@@ -16,6 +16,16 @@ sub things
 	return ('server');
 }
 
+sub resumes_snapshot
+{
+	return 0;
+}
+
+sub last_snapshot
+{
+	return ('--snapshot=never');
+}
+
 sub programs
 {
 	return ('python3', 'protoc');

@@ -16,6 +16,11 @@ sub things
 	return ('server');
 }
 
+sub rows_once
+{
+	return 0;
+}
+
 sub programs
 {
 	return ('python3');

@@ -21,6 +21,11 @@ sub things
 	return ('server');
 }
 
+sub rows_once
+{
+	return 0;
+}
+
 sub start
 {
 	my ($self) = @_;
