@@ -10,6 +10,8 @@
 
 MODULE_big = cdc_decoder
 OBJS = \
+	plugin/cdc_backfill.o \
+	plugin/cdc_backfill_bell.o \
 	plugin/cdc_decoder.o \
 	plugin/cdc_drop_guard.o \
 	plugin/cdc_encoding.o \

@@ -171,6 +171,8 @@ deliver_chunk(Delivery *delivery, bool *done, CdcError *err)
 	CdcStatus status = CDC_OK;
 
 	*done = true;
+	if (watermark->op == CDC_WATERMARK_BACKFILL)
+		return CDC_OK;
 	if (watermark->op != CDC_WATERMARK_HIGH && watermark->op != CDC_WATERMARK_HIGH_VOID)
 	{
 		snapshot_note(snapshot, watermark);

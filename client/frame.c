@@ -96,8 +96,9 @@ is_version(const char *key, uint32_t length)
 
 /* As text, for strchr(). */
 static const char watermark_ops[] = {
-	CDC_WATERMARK_LOW,         CDC_WATERMARK_HIGH,    CDC_WATERMARK_HIGH_VOID, CDC_WATERMARK_ROW,
-	CDC_WATERMARK_PARTIAL_ROW, CDC_WATERMARK_UNKNOWN, CDC_WATERMARK_TRUNCATED, '\0'};
+	CDC_WATERMARK_LOW,       CDC_WATERMARK_HIGH,        CDC_WATERMARK_HIGH_VOID,
+	CDC_WATERMARK_ROW,       CDC_WATERMARK_PARTIAL_ROW, CDC_WATERMARK_UNKNOWN,
+	CDC_WATERMARK_TRUNCATED, CDC_WATERMARK_BACKFILL,    '\0'};
 
 static bool
 kind_and_op_known(uint8_t kind, uint8_t op, uint32_t payload_length)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backfill_command.h"
 #include "doctor.h"
 #include "log.h"
 #include "offsets.h"
@@ -124,6 +125,8 @@ run(const CdcOptions *options)
 			return pipeline_export_main(options, &interrupted);
 		case CMD_PIPELINE_PREVIEW:
 			return pipeline_preview_main(options, &interrupted);
+		case CMD_BACKFILL:
+			return backfill_main(options, &interrupted);
 		case CMD_NONE:
 			break;
 	}

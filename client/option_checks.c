@@ -106,6 +106,35 @@ check_accept(const CdcOptions *options, const Setting *setting, CdcError *err)
 	return CDC_USAGE;
 }
 
+/* Requests are made, cancelled or shown, one at a time. */
+static CdcStatus
+check_backfill(const Gathering *g)
+{
+	const CdcOptions *options = g->options;
+	const Setting *json = gathering_find(g, "json");
+	CdcStatus status = refuse_both(g, "cancel", "status");
+
+	if (status == CDC_OK && (options->cancel > 0 || options->status))
+	{
+		static const char *const request[] = {"relation", "where"};
+
+		for (size_t i = 0; i < sizeof(request) / sizeof(request[0]) && status == CDC_OK; i++)
+			status = refuse_both(g, options->status ? "status" : "cancel", request[i]);
+		return status;
+	}
+	if (status == CDC_OK)
+		status = require(g, "relation", "SCHEMA.TABLE");
+	if (status == CDC_OK)
+		status = require(g, "pipeline", "NAME");
+	if (status == CDC_OK && options->json && json != NULL && json->rank == RANK_FLAG)
+	{
+		cdc_error(g->err, CDC_USAGE, "--json: what is written of a request is its number alone");
+		cdc_error_hint(g->err, "--status --json writes what is known of requests.");
+		status = CDC_USAGE;
+	}
+	return status;
+}
+
 /* What subcommands cannot do without. */
 static const struct
 {
@@ -138,6 +167,8 @@ option_check_together(Gathering *g)
 			status = require(g, required[i].name, required[i].example);
 	if (status == CDC_OK && options->command == CMD_STREAM)
 		status = refuse_both(g, "endpos", "until");
+	if (status == CDC_OK && options->command == CMD_BACKFILL)
+		status = check_backfill(g);
 	if (status == CDC_OK)
 		status = read_on_error(options, gathering_find(g, "on-error"), g->err);
 	if (status == CDC_OK)

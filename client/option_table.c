@@ -27,7 +27,8 @@
 #define PREVIEW COMMAND_BIT(CMD_PIPELINE_PREVIEW)
 #define PIPELINE (APPLY | EXPORT | PREVIEW)
 #define SLOTTED (STREAM | CREATE | DROP | LIST | COPY | DOCTOR | STATUS | OFFSETS)
-#define ALL (SLOTTED | PIPELINE)
+#define BACKFILL COMMAND_BIT(CMD_BACKFILL)
+#define ALL (SLOTTED | PIPELINE | BACKFILL)
 
 #define AT(field) .offset = offsetof(CdcOptions, field)
 
@@ -49,6 +50,8 @@ const CommandDef command_table[] = {
 	{CMD_PIPELINE_EXPORT, "pipeline", "export", "write a pipeline of rules to FILE"},
 	{CMD_PIPELINE_PREVIEW, "pipeline", "preview",
 	 "show present rows as the rules in FILE would make them; applies nothing"},
+	{CMD_BACKFILL, "backfill", NULL,
+	 "request existing rows of a table from the streams of a pipeline, while they go on"},
 	{CMD_NONE, NULL, NULL, NULL},
 };
 
@@ -157,14 +160,22 @@ const OptionDef option_table[] = {
 
 	{.name = "dry-run", .type = OPTION_BOOL, .commands = APPLY, AT(dry_run),
 	 .doc = "say what would change, and change nothing"},
-	{.name = "relation", .type = OPTION_STRING, .commands = PREVIEW, AT(relation),
+	{.name = "relation", .type = OPTION_STRING, .commands = PREVIEW | BACKFILL, AT(relation),
 	 .argument = "SCHEMA.TABLE",
-	 .doc = "the table whose rows are shown"},
+	 .doc = "the table whose rows are shown, or delivered"},
+	{.name = "where", .type = OPTION_STRING, .commands = BACKFILL, AT(where),
+	 .argument = "CONDITION",
+	 .doc = "only rows of which this is true: SQL over the table's columns"},
+	{.name = "status", .type = OPTION_BOOL, .commands = BACKFILL, AT(status),
+	 .doc = "request nothing: show what was requested, and how far each slot is with it"},
+	{.name = "cancel", .type = OPTION_COUNT, .commands = BACKFILL, AT(cancel),
+	 .argument = "NUMBER", .min = 1, .max = INT64_MAX,
+	 .doc = "request nothing: cancel the request of that number"},
 	{.name = "max-rows", .type = OPTION_COUNT, .commands = PREVIEW, AT(max_rows),
 	 .argument = "N", .default_value = "10", .min = 1, .max = 100000,
 	 .doc = "how many rows are shown"},
 
-	{.name = "json", .type = OPTION_BOOL, .commands = LIST | DOCTOR | STATUS | SHOW, AT(json),
+	{.name = "json", .type = OPTION_BOOL, .commands = LIST | DOCTOR | STATUS | SHOW | BACKFILL, AT(json),
 	 .doc = "write JSON instead of text"},
 	{.name = "fix", .type = OPTION_BOOL, .commands = DOCTOR, AT(fix),
 	 .doc = "apply what is safe: settings that are wrong; never restarts the server"},
@@ -192,7 +203,7 @@ const OptionDef option_table[] = {
 	 .argument = "NAMES",
 	 .doc = "publications that select tables, columns, rows and operations; separated by commas"},
 	{.name = "pipeline", .type = OPTION_PLUGIN,
-	 .commands = STREAM | DOCTOR | STATUS | OFFSETS | EXPORT,
+	 .commands = STREAM | DOCTOR | STATUS | OFFSETS | EXPORT | BACKFILL,
 	 .argument = "NAME",
 	 .doc = "the set of rules that transforms the records"},
 	{.name = "format", .type = OPTION_PLUGIN, .commands = STREAM, .argument = "NAME",

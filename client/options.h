@@ -36,6 +36,7 @@ typedef enum Command
 	CMD_PIPELINE_APPLY,
 	CMD_PIPELINE_EXPORT,
 	CMD_PIPELINE_PREVIEW,
+	CMD_BACKFILL,
 } Command;
 
 /* An option of the plugin, passed through to START_REPLICATION as it stands. */
@@ -95,7 +96,10 @@ typedef struct CdcOptions
 	uint64_t max_in_flight;  /* bytes handed to the sink and not yet durable */
 
 	char *file;        /* pipeline: the file, "-" for stdin or stdout */
-	char *relation;    /* pipeline preview: the table, as regclass reads it */
+	char *relation;    /* pipeline preview, backfill: the table, as regclass reads it */
+	char *where;       /* backfill: a condition on its rows; NULL: all */
+	uint64_t cancel;   /* backfill: the request's number; 0: none */
+	bool status;       /* backfill: tell of requests */
 	uint64_t max_rows; /* pipeline preview */
 	bool dry_run;      /* pipeline apply */
 

@@ -13,6 +13,7 @@
 
 #include "log.h"
 #include "pgconn.h"
+#include "pgwait.h"
 #include "snapshot_chunk.h"
 #include "text.h"
 
@@ -109,28 +110,49 @@ take_table(SnapshotPlan *plan, const PGresult *result, int row)
 }
 
 CdcStatus
-snapshot_plan_read(SnapshotPlan *plan, PGconn *conn, const CdcOptions *options, CdcError *err)
+snapshot_plan_send(SnapshotPlan *plan, PGconn *conn, const CdcOptions *options, uint32_t relation,
+				   CdcError *err)
 {
 	static const char sql[] =
 		"SELECT relation, pg_catalog.format('%I.%I', schema, name), rows, bytes, "
 		"pg_catalog.to_json(key), coalesce(pg_catalog.cardinality(key), 0) "
-		"FROM cdc.snapshot_relations(" ARRAY_OF("1") ", NULL::pg_catalog.oid) ORDER BY relation";
-	const char *params[1];
-	PGresult *result;
-	CdcStatus status;
+		"FROM cdc.snapshot_relations(" ARRAY_OF("1") ", $2::pg_catalog.oid) ORDER BY relation";
+	char number[16];
+	const char *params[2] = {NULL, relation != 0 ? number : NULL};
 
+	free(plan->options);
 	plan->options = options_json(options);
 	params[0] = plan->options;
-	status = pgconn_query_params(conn, sql, 1, params, &result, err);
-	if (status != CDC_OK)
-		return status;
+	snprintf(number, sizeof(number), "%" PRIu32, relation);
+	if (!PQsendQueryParams(conn, sql, 2, NULL, params, NULL, NULL, 0))
+		return pgconn_error(conn, NULL, "looking for existing rows", err);
+	return CDC_OK;
+}
+
+void
+snapshot_plan_take(SnapshotPlan *plan, const PGresult *result)
+{
 	plan->tables = calloc((size_t) PQntuples(result) + 1, sizeof(*plan->tables));
 	if (plan->tables == NULL)
 		abort();
 	for (int row = 0; row < PQntuples(result); row++)
 		take_table(plan, result, row);
+}
+
+CdcStatus
+snapshot_plan_read(SnapshotPlan *plan, PGconn *conn, const CdcOptions *options, CdcError *err)
+{
+	PGresult *result = NULL;
+	CdcStatus status = snapshot_plan_send(plan, conn, options, 0, err);
+
+	if (status == CDC_OK)
+		status = pgwait_result(conn, 1, NULL, PGWAIT_TIMEOUT, &result, err);
+	if (status == CDC_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
+		status = pgconn_error(conn, result, "looking for existing rows", err);
+	if (status == CDC_OK)
+		snapshot_plan_take(plan, result);
 	PQclear(result);
-	return CDC_OK;
+	return status;
 }
 
 bool

@@ -44,6 +44,14 @@ extern CdcStatus snapshot_plan_read(SnapshotPlan *plan, PGconn *conn, const CdcO
 									CdcError *err) CDC_MUST_CHECK;
 
 /*
+ * The same in two steps, with no wait in between, for one relation and its partitions (0: for all that is
+ * selected): the question is sent; then the answer, a row for each table, is taken, which stays the caller's.
+ */
+extern CdcStatus snapshot_plan_send(SnapshotPlan *plan, PGconn *conn, const CdcOptions *options,
+									uint32_t relation, CdcError *err) CDC_MUST_CHECK;
+extern void snapshot_plan_take(SnapshotPlan *plan, const PGresult *result);
+
+/*
  * For who did not ask for existing rows: false where a table is larger than max_bytes and has no key by which
  * it could be read in parts, with a line in the log.	 It would stop the stream, maybe hours later.
  */

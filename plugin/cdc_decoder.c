@@ -17,6 +17,7 @@
 #include "replication/output_plugin.h"
 #include "utils/memutils.h"
 
+#include "cdc_backfill_bell.h"
 #include "cdc_compat.h"
 #include "cdc_format.h"
 #include "cdc_options.h"
@@ -56,6 +57,7 @@ typedef struct CdcDecoder
 	int changes_unreported;       /* since progress was last reported */
 	bool ready;                   /* what prepare() makes is there */
 	bool begun;                   /* the present transaction's first record has been written */
+	uint64 backfill;              /* the last request for existing rows in it; 0: none */
 } CdcDecoder;
 
 /* As often as the core does it from 16 on (CHANGES_THRESHOLD in reorderbuffer.c). */
@@ -267,6 +269,7 @@ begin_transaction(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	decoder->transaction.origin_lsn = txn->origin_lsn;
 	decoder->transaction.transactional = true;
 	decoder->seq = 0;
+	decoder->backfill = 0;
 	decoder->begun = false;
 	begin_if_told_empty(ctx, txn);
 }
@@ -487,10 +490,13 @@ commit_transaction(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPt
 	CdcDecoder *decoder = ctx->output_plugin_private;
 	MemoryContext caller = MemoryContextSwitchTo(decoder->change_context);
 
+	if (unlikely(decoder->backfill != 0))
+		cdc_backfill_bell_ring(&decoder->output, &decoder->transaction, decoder->backfill,
+							   decoder->begun, decoder->seq + 1);
 	end_transaction(ctx);
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(decoder->change_context);
-	OutputPluginUpdateProgress(ctx, !decoder->begun);
+	OutputPluginUpdateProgress(ctx, !decoder->begun && decoder->backfill == 0);
 }
 
 /* A message outside transactions is a unit of its own, delivered at once. */
@@ -528,6 +534,20 @@ decode_watermark(LogicalDecodingContext *ctx, const char *content, Size content_
 					 cdc_relation_cache_changed_at(decoder->relations));
 }
 
+/* Is there anybody to be told what requests for existing rows there are? */
+static void
+note_backfill(CdcDecoder *decoder, const char *content, Size content_len)
+{
+	uint64 number;
+
+	if (decoder->options.watermarks == NULL || decoder->pipeline_name == NULL ||
+		decoder->options.framing != CDC_FRAMING_FRAMES)
+		return;
+	number = cdc_backfill_bell_read(decoder->pipeline_name, content, content_len);
+	if (number > decoder->backfill)
+		decoder->backfill = number;
+}
+
 static void
 decode_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn,
 			   bool transactional, const char *prefix, Size content_len, const char *content)
@@ -544,6 +564,12 @@ decode_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr ls
 	{
 		if (!transactional)
 			decode_watermark(ctx, content, content_len);
+		return;
+	}
+	if (cdc_is_backfill_bell(prefix))
+	{
+		if (transactional)
+			note_backfill(decoder, content, content_len);
 		return;
 	}
 	if (transactional)

@@ -67,6 +67,8 @@
  *				PARTIAL_ROW		the same, and the record lacks values that did not change
  *				UNKNOWN			a row changed of which it is not known which one
  *				TRUNCATED		the relation was truncated
+ *				BACKFILL		no part of a chunk: in the transaction that ends next, existing rows
+ *								were requested, or are no longer; seq is the request's number
  *	SCHEMA		what the records of a relation consist of: a fact about the relation, named by its
  *				version, which has no place in the sequence (seq, part and op are 0).	Its key is the
  *				version, a JSON string of 16 hexadecimal digits.  It comes before the first record of that
@@ -138,6 +140,7 @@
 #define CDC_WATERMARK_PARTIAL_ROW 'P'
 #define CDC_WATERMARK_UNKNOWN 'U'
 #define CDC_WATERMARK_TRUNCATED 'T'
+#define CDC_WATERMARK_BACKFILL 'B'
 #define CDC_WATERMARK_KEY_SIZE 16
 
 /*

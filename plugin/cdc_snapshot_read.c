@@ -26,8 +26,8 @@
 #include "utils/pg_lsn.h"
 #include "utils/snapmgr.h"
 
+#include "cdc_backfill.h"
 #include "cdc_compat.h"
-#include "cdc_rule.h"
 #include "cdc_snapshot_key.h"
 #include "cdc_snapshot_scan.h"
 #include "cdc_snapshot_session.h"
@@ -394,7 +394,8 @@ cdc_read_chunk(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(ARG_FILTER))
 		chunk->filter = cdc_expression_build(
 			chunk->relation,
-			cdc_rule_parse(chunk->relation, text_to_cstring(PG_GETARG_TEXT_PP(ARG_FILTER))), NULL);
+			cdc_backfill_filter(chunk->relation, text_to_cstring(PG_GETARG_TEXT_PP(ARG_FILTER))),
+			NULL);
 	read_rows(chunk, &limit);
 	result = make_result(chunk, BlessTupleDesc(desc));
 	cdc_scan_key_close(&chunk->key);

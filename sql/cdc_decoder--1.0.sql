@@ -184,6 +184,8 @@ BEGIN
 		WHERE p.pipeline = drop_pipeline.pipeline;
 	DELETE FROM @extschema@.rule r WHERE r.pipeline = drop_pipeline.pipeline;
 	UPDATE @extschema@.pipeline p SET dropped = true WHERE p.pipeline = drop_pipeline.pipeline;
+	UPDATE @extschema@.backfill_request r SET cancelled_at = clock_timestamp()
+		WHERE r.pipeline = drop_pipeline.pipeline AND r.cancelled_at IS NULL;
 	PERFORM @extschema@.release_lookups();
 END $$;
 
@@ -1075,6 +1077,187 @@ CREATE FUNCTION @extschema@.read_chunk(options text[], relation oid, key text[],
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cdc_read_chunk';
 COMMENT ON FUNCTION @extschema@.read_chunk(text[], oid, text[], text[], text[], text, integer, integer, text) IS
 	'a chunk of existing rows as records, read between two watermarks; for cdc_client';
+
+-- Existing rows of a table on request, while streams go on: cdc.backfill(), cdc_client backfill.	 What is written
+-- here is not captured: hence user catalog tables.	 Requests stay, since a stream's position in its sink tells
+-- how far it is by their numbers; of a pipeline these rise in the order of commit.
+CREATE TABLE @extschema@.backfill_request (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	pipeline name NOT NULL,
+	relation oid NOT NULL,		-- it may have been dropped since
+	relation_name text NOT NULL,
+	filter text,
+	requested_at timestamptz NOT NULL,
+	requested_lsn pg_lsn NOT NULL, -- before its commit, and after its transaction began
+	requested_by name NOT NULL,
+	cancelled_at timestamptz
+) WITH (user_catalog_table = true);
+
+-- Which slots serve a pipeline's requests: those past the ones that were made before the stream was.
+CREATE TABLE @extschema@.backfill_slot (
+	pipeline name,
+	slot name,
+	since bigint NOT NULL,
+	PRIMARY KEY (pipeline, slot)
+) WITH (user_catalog_table = true);
+
+CREATE TABLE @extschema@.backfill_progress (
+	request bigint,
+	slot name,
+	state text NOT NULL CHECK (state IN ('running', 'done', 'failed', 'cancelled')),
+	rows bigint NOT NULL,
+	reading text, -- the table whose rows are read: a partition, say
+	message text,
+	began_at timestamptz NOT NULL,
+	updated_at timestamptz NOT NULL,
+	PRIMARY KEY (request, slot)
+) WITH (user_catalog_table = true);
+
+-- Whoever may read rows through the pipeline: a role with REPLICATION, or the owner.	 0: there is none.
+CREATE FUNCTION @extschema@.require_streamer(owner regrole) RETURNS void
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cdc_require_streamer';
+CREATE FUNCTION @extschema@.require_streamer_of(pipeline name) RETURNS void
+	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT @extschema@.require_streamer(coalesce(
+		(SELECT p.owner FROM @extschema@.pipeline p WHERE p.pipeline = require_streamer_of.pipeline), 0::oid::regrole))
+$$;
+
+-- What is requested can be read, by who asks for it.
+CREATE FUNCTION @extschema@.check_backfill(pipeline name, relation regclass, filter text) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'cdc_check_backfill';
+
+-- Wakes the clients that stream through the pipeline (plugin/cdc_backfill_bell.h).
+CREATE FUNCTION @extschema@.ring_backfill(id bigint, pipeline name) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT pg_logical_emit_message(true, 'cdc_decoder.backfill', id || ' ' || pipeline)
+$$;
+REVOKE ALL ON FUNCTION @extschema@.ring_backfill(bigint, name) FROM PUBLIC;
+
+-- The filter as it is stored: the same under any search_path.
+CREATE FUNCTION @extschema@.request_backfill(pipeline name, relation regclass, filter text) RETURNS bigint
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	number bigint;
+BEGIN
+	IF pipeline IS NULL OR relation IS NULL THEN
+		RAISE EXCEPTION 'pipeline and relation must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	-- one after the other, until they commit
+	PERFORM FROM @extschema@.pipeline p WHERE p.pipeline = request_backfill.pipeline FOR UPDATE;
+	PERFORM @extschema@.require_pipeline(pipeline);
+	PERFORM @extschema@.require_streamer_of(pipeline);
+	IF octet_length(filter) > 7000 THEN
+		RAISE EXCEPTION 'the filter is too long: % bytes', octet_length(filter)
+			USING ERRCODE = 'program_limit_exceeded', HINT = 'At most 7000 bytes are allowed.';
+	END IF;
+	PERFORM @extschema@.check_backfill(pipeline, relation, filter);
+	INSERT INTO @extschema@.backfill_request (pipeline, relation, relation_name, filter, requested_at, requested_lsn,
+											  requested_by)
+		SELECT request_backfill.pipeline, c.oid, format('%I.%I', n.nspname, c.relname), request_backfill.filter,
+			clock_timestamp(), pg_current_wal_insert_lsn(),
+			(SELECT rolname FROM pg_roles r WHERE r.oid = @extschema@.caller())
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = request_backfill.relation
+		RETURNING id INTO number;
+	PERFORM @extschema@.ring_backfill(number, pipeline);
+	RETURN number;
+END $$;
+
+CREATE FUNCTION @extschema@.backfill(pipeline name, relation regclass, filter text DEFAULT NULL) RETURNS bigint
+	LANGUAGE sql AS $$
+	SELECT @extschema@.request_backfill(pipeline, relation, CASE WHEN filter IS NOT NULL AND relation IS NOT NULL
+		THEN @extschema@.normalize_expression(relation, filter) END)
+$$;
+COMMENT ON FUNCTION @extschema@.backfill(name, regclass, text) IS
+	'has the existing rows of a table (those that match the filter) delivered by all streams through the pipeline; returns the request''s number';
+
+CREATE FUNCTION @extschema@.cancel_backfill(id bigint) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	request @extschema@.backfill_request;
+BEGIN
+	SELECT * INTO request FROM @extschema@.backfill_request r WHERE r.id = cancel_backfill.id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'there is no backfill request %', coalesce(id::text, 'NULL')
+			USING ERRCODE = 'undefined_object', HINT = 'The view cdc.backfills lists those there are.';
+	END IF;
+	PERFORM @extschema@.require_streamer_of(request.pipeline);
+	UPDATE @extschema@.backfill_request r SET cancelled_at = clock_timestamp()
+		WHERE r.id = cancel_backfill.id AND r.cancelled_at IS NULL;
+	PERFORM @extschema@.ring_backfill(id, request.pipeline);
+END $$;
+COMMENT ON FUNCTION @extschema@.cancel_backfill(bigint) IS
+	'has streams stop delivering what cdc.backfill() asked for, at their next chunk of rows';
+
+-- For cdc_client: what its slot has to do.	 The first call of a slot settles from where on requests are its own:
+-- behind those that were made before this place.	 "also": a request that its position tells of, finished or not.
+-- known: the last request that is visible; given: the last number that was given away, maybe not committed yet.
+CREATE FUNCTION @extschema@.pending_backfills(pipeline name, slot name, start_lsn pg_lsn, also bigint,
+											  OUT known bigint, OUT given bigint, OUT requests json)
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	first bigint;
+BEGIN
+	PERFORM @extschema@.require_streamer_of(pipeline);
+	SELECT s.since INTO first FROM @extschema@.backfill_slot s
+		WHERE s.pipeline = pending_backfills.pipeline AND s.slot = pending_backfills.slot;
+	IF NOT FOUND THEN
+		INSERT INTO @extschema@.backfill_slot
+			SELECT pending_backfills.pipeline, pending_backfills.slot, coalesce(max(r.id), 0)
+			FROM @extschema@.backfill_request r
+			WHERE r.pipeline = pending_backfills.pipeline AND r.requested_lsn <= start_lsn
+			RETURNING since INTO first;
+	END IF;
+	SELECT coalesce(max(r.id), 0) INTO known FROM @extschema@.backfill_request r
+		WHERE r.pipeline = pending_backfills.pipeline;
+	given := coalesce(pg_sequence_last_value(pg_get_serial_sequence('@extschema@.backfill_request', 'id')::regclass), 0);
+	SELECT coalesce(json_agg(json_build_object('id', r.id, 'relation', r.relation::bigint, 'name', r.relation_name,
+			'filter', r.filter, 'cancelled', r.cancelled_at IS NOT NULL) ORDER BY r.id), '[]') INTO requests
+		FROM @extschema@.backfill_request r
+		WHERE r.pipeline = pending_backfills.pipeline AND (r.id = also OR r.id > first AND NOT EXISTS (
+			SELECT FROM @extschema@.backfill_progress p
+			WHERE p.request = r.id AND p.slot = pending_backfills.slot AND p.state <> 'running'));
+END $$;
+
+-- For cdc_client: how far it is.	 Was the request cancelled?
+CREATE FUNCTION @extschema@.report_backfill(request bigint, slot name, state text, rows bigint, reading text,
+											message text) RETURNS boolean
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	found_request @extschema@.backfill_request;
+BEGIN
+	SELECT * INTO found_request FROM @extschema@.backfill_request r WHERE r.id = request;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'there is no backfill request %', coalesce(request::text, 'NULL')
+			USING ERRCODE = 'undefined_object';
+	END IF;
+	PERFORM @extschema@.require_streamer_of(found_request.pipeline);
+	UPDATE @extschema@.backfill_progress p
+		SET state = report_backfill.state, rows = report_backfill.rows, reading = report_backfill.reading,
+			message = report_backfill.message, updated_at = clock_timestamp()
+		WHERE p.request = report_backfill.request AND p.slot = report_backfill.slot;
+	IF NOT FOUND THEN
+		INSERT INTO @extschema@.backfill_progress
+			VALUES (request, slot, state, rows, reading, message, clock_timestamp(), clock_timestamp());
+	END IF;
+	RETURN found_request.cancelled_at IS NOT NULL;
+END $$;
+
+-- Requests with each slot that serves them (NULL: none does yet), shown to those who may make them.
+CREATE VIEW @extschema@.backfills WITH (security_barrier) AS
+	SELECT r.id, r.pipeline, r.relation_name AS relation, r.filter, r.requested_at, r.requested_by, s.slot,
+		coalesce(CASE WHEN p.state = 'running' AND r.cancelled_at IS NOT NULL THEN 'cancelling' ELSE p.state END,
+			CASE WHEN r.cancelled_at IS NULL THEN 'pending' ELSE 'cancelled' END) AS state,
+		coalesce(p.rows, 0) AS rows, p.reading, p.message, p.began_at, p.updated_at
+	FROM @extschema@.backfill_request r
+		LEFT JOIN @extschema@.pipeline l ON l.pipeline = r.pipeline
+		LEFT JOIN (
+			SELECT s.pipeline, s.slot, s.since FROM @extschema@.backfill_slot s
+			WHERE s.slot IN (SELECT slot_name FROM pg_catalog.pg_replication_slots)) s
+			ON s.pipeline = r.pipeline AND r.id > s.since
+		LEFT JOIN @extschema@.backfill_progress p ON p.request = r.id AND p.slot = s.slot
+	WHERE pg_catalog.pg_has_role(l.owner, 'USAGE')
+		OR (SELECT u.rolreplication OR u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user);
+GRANT SELECT ON @extschema@.backfills TO PUBLIC;
 
 -- What is only called by the functions above is not for everyone.
 REVOKE ALL ON FUNCTION @extschema@.create_pipeline(name, name[], jsonb) FROM PUBLIC;
