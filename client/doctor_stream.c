@@ -287,8 +287,7 @@ check_sink(Doctor *doctor)
 		status = pgconn_open(&doctor->replication, doctor->options->dbname, PGCONN_REPLICATION,
 							 doctor->interrupted, &err);
 	if (status == CDC_OK)
-		status = sink_look(doctor->options, doctor->replication, doctor->slot.active_pid,
-						   doctor->interrupted, &look, &err);
+		status = sink_look(doctor->options, doctor->replication, doctor->interrupted, &look, &err);
 	if (status == CDC_OK)
 		say_sink(doctor, &look);
 	else

@@ -101,7 +101,7 @@ offsets_show_main(const CdcOptions *options, const volatile int *interrupted)
 	if (status == CDC_OK)
 		status = slot_read(conn, options->slot, &slot, &err);
 	if (status == CDC_OK)
-		status = sink_look(options, conn, slot.active_pid, interrupted, &look, &err);
+		status = sink_look(options, conn, interrupted, &look, &err);
 	PQfinish(conn);
 	if (status != CDC_OK)
 		return finish(status, &err);
@@ -224,10 +224,7 @@ change_sink(Change *change, Sink *sink, CdcError *err)
 	}
 	if (change->options->yes)
 		return store(change, sink, err);
-	/* a sink that can only be opened is opened: nobody streams to it */
-	status = plan_change(change, sink, ops->look != NULL ? ops->look : ops->open, &plan, err);
-	if (ops->look == NULL)
-		ops->close(sink);
+	status = plan_change(change, sink, ops->look, &plan, err);
 	return status == CDC_OK ? ask_for_yes(change, &plan, err) : status;
 }
 

@@ -100,11 +100,7 @@ commit_time_format(char *text, int64_t commit_time)
 		seconds--;
 	}
 	unix_seconds = (time_t) (seconds + SECONDS_1970_TO_2000);
-	if (gmtime_r(&unix_seconds, &tm) == NULL)
-	{
-		snprintf(text, TIME_TEXT_SIZE, "%" PRId64, commit_time);
-		return text;
-	}
+	gmtime_r(&unix_seconds, &tm); /* has a year for each of 64 bits of microseconds */
 	length = strftime(text, TIME_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(text + length, TIME_TEXT_SIZE - length, ".%06" PRId64 "Z", micros);
 	return text;

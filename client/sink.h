@@ -121,7 +121,7 @@ typedef struct SinkOps
 
 	/*
 	 * The same without connecting for good, fencing or changing anything, also while a client streams;
-	 * of a sink that was created and not opened.  NULL: only open() can tell.
+	 * of a sink that was created and not opened.  Every sink has it that keeps a position.
 	 */
 	CdcStatus (*look)(Sink *sink, const Source *source, Source *stored_source, Position *position,
 					  bool *found, CdcError *err);

@@ -32,22 +32,18 @@ still_patient(void *arg)
 static CdcStatus
 read_position(Sink *sink, const Source *source, SinkLook *look, CdcError *err)
 {
-	const SinkOps *ops = sink->base.ops;
 	CdcStatus status;
 
 	look->source = *source;
-	status = (ops->look != NULL ? ops->look : ops->open)(sink, source, &look->source,
-														 &look->position, &look->found, err);
-	if (ops->look == NULL)
-		ops->close(sink);
+	status = sink->base.ops->look(sink, source, &look->source, &look->position, &look->found, err);
 	look->opened = status == CDC_OK;
 	look->same_source = source_equal(source, &look->source);
 	return status;
 }
 
 CdcStatus
-sink_look(const CdcOptions *options, PGconn *replication, int active_pid,
-		  const volatile int *interrupted, SinkLook *look, CdcError *err)
+sink_look(const CdcOptions *options, PGconn *replication, const volatile int *interrupted,
+		  SinkLook *look, CdcError *err)
 {
 	Patience patience = {interrupted, clock_now() + LOOK_FOR};
 	SinkConfig config = {.uri = options->sink,
@@ -70,12 +66,6 @@ sink_look(const CdcOptions *options, PGconn *replication, int active_pid,
 	else if (status == CDC_OK && sink->base.ops->keeps_no_position)
 		snprintf(look->why, sizeof(look->why),
 				 "not opened, since it keeps no position that could be looked at");
-	else if (status == CDC_OK && active_pid != 0 && sink->base.ops->look == NULL)
-		snprintf(
-			look->why, sizeof(look->why),
-			"not opened, since that would take it away from the client that streams (walsender "
-			"pid %d)",
-			active_pid);
 	else if (status == CDC_OK)
 	{
 		status = pgconn_identify(replication, &identity, err);

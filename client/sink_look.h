@@ -13,8 +13,8 @@
 
 typedef struct SinkLook
 {
-	bool opened;      /* else why says why not */
-	char why[256];    /* not an error: a running client has it */
+	bool opened; /* else why says why not, which is no error */
+	char why[256];
 	bool found;       /* it holds a position: source and position are set */
 	bool same_source; /* and that is of this slot */
 	Source source;
@@ -22,11 +22,10 @@ typedef struct SinkLook
 } SinkLook;
 
 /*
- * Reads the position that the sink of options->sink holds for options->slot.  Where a sink can only be
- * opened for that, which fences its other client off, it is left alone while a walsender streams from
- * the slot (active_pid, 0: none).	replication: a connection of that kind.
+ * Reads the position that the sink of options->sink holds for options->slot.  replication: a connection of
+ * that kind.
  */
-extern CdcStatus sink_look(const CdcOptions *options, PGconn *replication, int active_pid,
+extern CdcStatus sink_look(const CdcOptions *options, PGconn *replication,
 						   const volatile int *interrupted, SinkLook *look,
 						   CdcError *err) CDC_MUST_CHECK;
 

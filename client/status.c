@@ -14,16 +14,15 @@
 #include "slot_report.h"
 
 static CdcStatus
-look_at_sink(const CdcOptions *options, const PGresult *slots, const volatile int *interrupted,
-			 SinkLook *look, CdcError *err)
+look_at_sink(const CdcOptions *options, const volatile int *interrupted, SinkLook *look,
+			 CdcError *err)
 {
 	PGconn *replication = NULL;
-	int active_pid = atoi(slot_report_value(slots, 0, "active_pid"));
 	CdcStatus status =
 		pgconn_open(&replication, options->dbname, PGCONN_REPLICATION, interrupted, err);
 
 	if (status == CDC_OK)
-		status = sink_look(options, replication, active_pid, interrupted, look, err);
+		status = sink_look(options, replication, interrupted, look, err);
 	PQfinish(replication);
 	return status;
 }
@@ -115,7 +114,7 @@ status_main(const CdcOptions *options, const volatile int *interrupted)
 		cdc_error_hint(&err, "cdc_client slot list shows those there are.");
 	}
 	if (status == CDC_OK && options->sink != NULL)
-		status = look_at_sink(options, slots, interrupted, &look, &err);
+		status = look_at_sink(options, interrupted, &look, &err);
 	if (status == CDC_OK && options->json)
 		put_json(slots, options->sink != NULL ? &look : NULL);
 	else if (status == CDC_OK)

@@ -14,8 +14,11 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <libpq-fe.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "delivery.h"
@@ -47,6 +50,7 @@ static Delivery delivery;
 static Builder builder;
 static volatile int interrupted;
 static int ticks;
+static int ticks_until_stop = -1;
 
 static CdcStatus
 scripted_deliver(Sink *base, const SinkRecord *record, const Position *after, bool *taken,
@@ -58,6 +62,7 @@ scripted_deliver(Sink *base, const SinkRecord *record, const Position *after, bo
 	{
 		cdc_error(error, CDC_REFUSED, "no such \"topic\"");
 		cdc_error_detail(error, "It is full.");
+		strcpy(error->sqlstate, "22021");
 		return CDC_REFUSED;
 	}
 	sink->taken[sink->num_taken++] = record->id;
@@ -117,7 +122,7 @@ tick(void *arg)
 {
 	(void) arg;
 	ticks++;
-	return true;
+	return ticks_until_stop < 0 || ticks_until_stop-- > 0;
 }
 
 static const Source here = {"7301234567890123456", "shop", "cdc", "the shop"};
@@ -286,6 +291,7 @@ a_refused_record_becomes_a_letter(void **unused)
 	assert_string_equal(member(letter, "reason"), "\"refused by sink \\\"scripted\\\"\"");
 	assert_string_equal(member(letter, "answer"), "\"no such \\\"topic\\\"\"");
 	assert_string_equal(member(letter, "detail"), "\"It is full.\"");
+	assert_string_equal(member(letter, "sqlstate"), "\"22021\"");
 	assert_string_equal(member(letter, "key"), "{\"id\":2}");
 	assert_string_equal(member(letter, "record"), "{\"id\":2,\"v\":\"\\u0000\"}");
 	json_object_put(letter);
@@ -445,6 +451,96 @@ letters_of_another_stream_are_left_alone(void **unused)
 	assert_int_equal(count_letters(), 1);
 }
 
+/* A message's record has no relation, and one record may come in parts. */
+static void
+parts_are_named(void **unused)
+{
+	char path[160];
+	struct json_object *letter;
+
+	(void) unused;
+	scripted.refused_seq = 2;
+	for (int letters = 0; letters < 2; letters++)
+	{
+		build_message(&builder, 0x1000, 0x1100);
+		build_frame(&builder, CDC_FRAME_RECORD, CDC_OP_MESSAGE, 2, 3, 0, "{\"m\":1}", 7, "");
+		build_commit(&builder, 3);
+		begin_session(letters == 1);
+		receive();
+		if (letters == 0)
+		{
+			assert_int_equal(deliver_all(), CDC_STOP);
+			assert_non_null(strstr(err.message, "record 0/1000 seq 2 part 3 was refused by sink"));
+			end_session(true);
+		}
+	}
+	assert_int_equal(deliver_all(), CDC_OK);
+	snprintf(path, sizeof(path), "%s/dead", directory);
+	letter = json_object_from_file(path);
+	assert_non_null(letter);
+	assert_string_equal(member(letter, "part"), "3");
+	assert_string_equal(member(letter, "table"), "(none)");
+	assert_string_equal(member(letter, "key"), "(none)");
+	assert_string_equal(member(letter, "record"), "{\"m\":1}");
+	json_object_put(letter);
+}
+
+/* The standard output becomes the pipe's end; returns the one there was. */
+static int
+redirect(int fd)
+{
+	int saved = dup(STDOUT_FILENO);
+
+	fflush(stdout);
+	assert_int_equal(dup2(fd, STDOUT_FILENO), STDOUT_FILENO);
+	close(fd);
+	return saved;
+}
+
+/*
+ * A letter that cannot be written: the record is neither taken for delivered nor passed over.  Into a pipe
+ * that is full it waits until the client is to stop; where nobody reads any more, a person is asked.
+ */
+static void
+letters_that_cannot_be_written_hold_up_the_stream(void **unused)
+{
+	static const char block[65536];
+	int fds[2];
+	int saved;
+	CdcStatus status;
+
+	(void) unused;
+	signal(SIGPIPE, SIG_IGN);
+	for (int gone = 0; gone < 2; gone++)
+	{
+		scripted.num_stored = 0;
+		options.dead_letter = "-";
+		assert_int_equal(pipe(fds), 0);
+		assert_true(fcntl(fds[1], F_SETFL, O_NONBLOCK) == 0);
+		while (write(fds[1], block, sizeof(block)) > 0)
+			;
+		if (gone)
+			close(fds[0]);
+		saved = redirect(fds[1]);
+		build_transaction();
+		scripted.refused_seq = 2;
+		begin_session(true);
+		receive();
+		ticks_until_stop = 3;
+		status = deliver_all();
+		ticks_until_stop = -1;
+		end_session(true);
+		assert_int_equal(dup2(saved, STDOUT_FILENO), STDOUT_FILENO);
+		close(saved);
+		if (!gone)
+			close(fds[0]);
+		assert_int_equal(status, gone ? CDC_STOP : CDC_RETRY);
+		assert_non_null(strstr(err.message, gone ? "dead-letter sink: whoever read it has gone"
+												 : "dead-letter sink: stopped while a letter"));
+		assert_int_equal(scripted.num_stored, 0);
+	}
+}
+
 int
 main(void)
 {
@@ -456,6 +552,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(without_letters_the_stream_stops, setup, teardown),
 		cmocka_unit_test_setup_teardown(letters_need_a_place_of_their_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(letters_of_another_stream_are_left_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(parts_are_named, setup, teardown),
+		cmocka_unit_test_setup_teardown(letters_that_cannot_be_written_hold_up_the_stream, setup,
+										teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,6 +151,9 @@ messages_are_parsed(void **state)
 	assert_int_equal(message.kind, WAL_DATA);
 	assert_int_equal(message.wal_end, 0x3000);
 	assert_int_equal(message.length, 5);
+	put_be64(bytes + 1, 0x4000); /* a walsender may send WAL that it has not seen flushed */
+	assert_int_equal(wal_message_parse(&message, bytes, 30, &err), CDC_OK);
+	assert_int_equal(message.wal_end, 0x4000);
 	assert_ptr_equal(message.data, bytes + 25);
 	assert_int_equal(wal_message_parse(&message, bytes, 25, &err), CDC_OK);
 	assert_int_equal(message.length, 0);

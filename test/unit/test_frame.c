@@ -422,6 +422,27 @@ survives_cuts_and_flips(void **state)
 	}
 }
 
+/* As records have them in their member op; one that a later server may have is not refused here. */
+static void
+operations_have_names(void **state)
+{
+	static const struct
+	{
+		uint8_t op;
+		const char *name;
+	} names[] = {
+		{CDC_OP_INSERT, "insert"},     {CDC_OP_UPDATE, "update"},
+		{CDC_OP_DELETE, "delete"},     {CDC_OP_TRUNCATE, "truncate"},
+		{CDC_OP_MESSAGE, "message"},   {CDC_OP_BEGIN, "begin"},
+		{CDC_OP_COMMIT, "commit"},     {CDC_OP_DDL, "ddl"},
+		{CDC_OP_SNAPSHOT, "snapshot"}, {0, "other"},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		assert_string_equal(frame_op_name(names[i].op), names[i].name);
+}
+
 int
 main(void)
 {
@@ -436,6 +457,7 @@ main(void)
 		cmocka_unit_test_teardown(refuses_keys_outside, reset),
 		cmocka_unit_test_teardown(refuses_broken_relations, reset),
 		cmocka_unit_test_teardown(survives_cuts_and_flips, reset),
+		cmocka_unit_test(operations_have_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

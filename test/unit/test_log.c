@@ -2,12 +2,15 @@
  * test_log.c
  *		Log lines, errors and progress, as text and as JSON; errors of one line; JSON always UTF-8.
  */
+#include <math.h>
+#include <pty.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -129,6 +132,37 @@ test_json(void **state)
 	assert_string_equal(json_text(line, "hint"), "mend it");
 	assert_false(json_object_object_get_ex(line, "detail", NULL));
 	json_object_put(line);
+
+	cdc_error(&err, CDC_RETRY, "lost");
+	cdc_error_detail(&err, "by whom");
+	written();
+	log_error(LOG_WARNING, &err);
+	line = json_tokener_parse(written());
+	assert_string_equal(json_text(line, "level"), "warning");
+	assert_string_equal(json_text(line, "detail"), "by whom");
+	assert_false(json_object_object_get_ex(line, "sqlstate", NULL));
+	json_object_put(line);
+}
+
+/* JSON has neither NaN nor infinity. */
+static void
+test_json_numbers(void **state)
+{
+	struct json_object *object = json_object_new_object();
+
+	(void) state;
+	json_add_double(object, "rate", 2.0 / 3);
+	json_add_double(object, "nan", NAN);
+	json_add_double(object, "infinite", -INFINITY);
+	json_add_int(object, "least", INT64_MIN);
+	json_add_uint(object, "most", UINT64_MAX);
+	json_add_text(object, "none", NULL);
+	json_add_bool(object, "yes", 5);
+	assert_string_equal(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN),
+						"{\"rate\":0.667,\"nan\":null,\"infinite\":null,"
+						"\"least\":-9223372036854775808,\"most\":18446744073709551615,"
+						"\"none\":null,\"yes\":true}");
+	json_object_put(object);
 }
 
 static void
@@ -187,6 +221,9 @@ test_progress_lines(void **state)
 	log_progress(&progress, 120 * SECOND);
 	assert_string_equal(after_time(written()),
 						"INFO    21000 records, 0 records/s, 0 B/s, lag 12 B, durable 0/16E2A10\n");
+	progress.dead_letters = 3;
+	log_progress(&progress, 130 * SECOND);
+	assert_non_null(strstr(written(), ", durable 0/16E2A10, 3 dead letters\n"));
 	log_setup(LOG_WARNING, false);
 	log_progress(&progress, 200 * SECOND);
 	assert_string_equal(written(), "");
@@ -213,6 +250,11 @@ test_progress_json(void **state)
 	assert_string_equal(json_text(line, "records"), "2000");
 	assert_string_equal(json_text(line, "records_per_second"), "100.000");
 	assert_false(json_object_object_get_ex(line, "lag_seconds", NULL));
+	json_object_put(line);
+	progress.lag_seconds = 1.5;
+	log_progress(&progress, 1020 * SECOND);
+	line = json_tokener_parse(written());
+	assert_string_equal(json_text(line, "lag_seconds"), "1.500");
 	json_object_put(line);
 }
 
@@ -244,6 +286,36 @@ test_progress_in_place(void **state)
 	assert_string_equal(written(), "");
 }
 
+/* A line that wraps could not be erased: it is cut at the terminal's width, whatever that is by now. */
+static void
+test_progress_on_a_terminal(void **state)
+{
+	LogProgress progress = {.lag_seconds = -1, .durable_lsn = "0/1"};
+	struct winsize window = {.ws_row = 24, .ws_col = 20};
+	int master;
+	int terminal;
+	ssize_t length;
+
+	(void) state;
+	assert_int_equal(openpty(&master, &terminal, NULL, NULL, &window), 0);
+	fflush(stderr);
+	dup2(terminal, STDERR_FILENO);
+	log_setup_progress(true, 10 * SECOND);
+	log_progress(&progress, 3000 * SECOND);
+	log_progress(&progress, 3001 * SECOND);
+	dup2(fileno(captured), STDERR_FILENO);
+	/* which passes it on piece by piece */
+	for (size_t got = 0; got == 0 || text[got - 1] != 'K'; got += (size_t) length)
+	{
+		length = read(master, text + got, sizeof(text) - 1 - got);
+		assert_true(length > 0);
+		text[got + (size_t) length] = '\0';
+	}
+	assert_string_equal(text, "\r0 records, 0 record\033[K");
+	close(terminal);
+	close(master);
+}
+
 int
 main(void)
 {
@@ -251,9 +323,11 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_plain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_json, setup, teardown),
 		cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_json_numbers),
 		cmocka_unit_test_setup_teardown(test_progress_lines, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_progress_json, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_progress_in_place, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_progress_on_a_terminal, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
