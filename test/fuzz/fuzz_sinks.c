@@ -34,7 +34,7 @@ has_password(const char *uri)
 	const char *at = strstr(uri, password);
 	const char *authority = uri + strspn(uri, "abcdefghijklmnopqrstuvwxyz");
 	const char *behind;
-	const char *param;
+	const char *query;
 
 	if (at == NULL || authority > at || strncmp(authority, "://", 3) != 0)
 		return false;
@@ -44,12 +44,12 @@ has_password(const char *uri)
 	authority += 3;
 	if (at[-1] == ':' && *behind == '@')
 		return strcspn(authority, "/?#@[],") >= (size_t) (at - authority);
-	if (at - authority < 10 || strncmp(at - 10, ".password=", 10) != 0 ||
-		memchr(authority, '?', (size_t) (at - authority)) == NULL ||
+	query = memchr(authority, '?', (size_t) (at - authority));
+	if (query == NULL || at - query < 10 || strncmp(at - 10, ".password=", 10) != 0 ||
 		(*behind != '\0' && *behind != '&'))
 		return false;
 	/* not in the midst of another parameter's value, which messages show */
-	for (param = at - 2; *param != '?' && *param != '&'; param--)
+	for (const char *param = at - 2; param > query && *param != '&'; param--)
 		if (*param == '=')
 			return false;
 	return true;
