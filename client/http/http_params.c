@@ -307,10 +307,11 @@ http_params_parse(HttpParams *params, const char *uri, CdcError *err)
 		status = read_origin(params, url, err);
 	fragment = url_part(url, CURLUPART_FRAGMENT, 0);
 	if (status == CDC_OK && fragment != NULL)
-		status = cdc_error(err, CDC_USAGE,
-						   "the sink's URI has a fragment (\"#%s\"), which is never sent; a # "
-						   "itself is written %%23",
-						   fragment);
+		/* not shown: it may be the rest of a password that has a # in it */
+		status =
+			cdc_error(err, CDC_USAGE,
+					  "the sink's URI has a fragment (from \"#\" on), which is never sent; a # "
+					  "itself is written %%23");
 	query = url_part(url, CURLUPART_QUERY, 0);
 	if (status == CDC_OK)
 		status = read_query(params, query != NULL ? query : nothing, err);

@@ -42,8 +42,9 @@ has_password(const char *uri)
 	if (strstr(at + 1, password) != NULL || strchr(behind, '%') != NULL)
 		return false;
 	authority += 3;
-	if (at[-1] == ':' && *behind == '@')
-		return strcspn(authority, "/?#@[],") >= (size_t) (at - authority);
+	/* behind "#" stands the rest of a password that should have had that escaped */
+	if (*behind == '@' && (at[-1] == ':' || (at[-1] == '#' && strncmp(uri, "http", 4) == 0)))
+		return strcspn(authority, "/?#@[],") >= (size_t) (at - 1 - authority);
 	query = memchr(authority, '?', (size_t) (at - authority));
 	if (query == NULL || at - query < 10 || strncmp(at - 10, ".password=", 10) != 0 ||
 		(*behind != '\0' && *behind != '&'))
