@@ -298,10 +298,10 @@ test_progress_on_a_terminal(void **state)
 
 	(void) state;
 	assert_int_equal(openpty(&master, &terminal, NULL, NULL, &window), 0);
-	fflush(stderr);
-	dup2(terminal, STDERR_FILENO);
 	log_setup_progress(true, 10 * SECOND);
 	log_progress(&progress, 3000 * SECOND);
+	fflush(stderr);
+	dup2(terminal, STDERR_FILENO);
 	log_progress(&progress, 3001 * SECOND);
 	dup2(fileno(captured), STDERR_FILENO);
 	/* which passes it on piece by piece */
