@@ -32,8 +32,10 @@ lock_sidecar(FileStore *store, CdcError *err)
 	if (fcntl(store->sidecar_fd, F_SETLK, &lock) == 0)
 		return CDC_OK;
 	if (errno != EACCES && errno != EAGAIN)
+		/* untested: the system has no lock left */
 		return file_store_io_error(err, "lock", store->sidecar_path);
 	if (fcntl(store->sidecar_fd, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
+		/* untested: the other client ended between the two calls */
 		lock.l_pid = 0;
 	cdc_error(err, CDC_RETRY, "file \"%s\" is in use by another cdc_client (process %ld)",
 			  store->path, (long) lock.l_pid);

@@ -60,9 +60,9 @@ level_name(LogLevel level, bool json)
 		case LOG_WARNING:
 			return json ? "warning" : "WARNING";
 		case LOG_ERROR:
-			return json ? "error" : "ERROR";
+			break;
 	}
-	return "";
+	return json ? "error" : "ERROR";
 }
 
 /* RFC 3339, UTC, milliseconds. */

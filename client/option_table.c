@@ -51,7 +51,7 @@ const CommandDef command_table[] = {
 	{CMD_PIPELINE_PREVIEW, "pipeline", "preview",
 	 "show present rows as the rules in FILE would make them; applies nothing"},
 	{CMD_BACKFILL, "backfill", NULL,
-	 "request existing rows of a table from the streams of a pipeline, while they go on"},
+	 "request existing rows of a table from a pipeline's streams, while they go on"},
 	{CMD_NONE, NULL, NULL, NULL},
 };
 

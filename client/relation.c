@@ -106,6 +106,7 @@ relation_announce(RelationTable *table, uint32_t number, const uint8_t *payload,
 						 " is broken: lengths of its names do not match its %" PRIu32 " bytes",
 						 number, length);
 	if (reserve(table, number, err) != CDC_OK)
+		/* untested: an allocation fails */
 		return CDC_RETRY;
 	if (is_known(table->relations[number], names, lengths))
 		return CDC_OK;

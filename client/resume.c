@@ -17,6 +17,7 @@ note(ResumePlan *plan, bool warning, const char *fmt, ...)
 	va_list args;
 
 	if (plan->num_notes == RESUME_MAX_NOTES)
+		/* untested: there are as many as can be said at once */
 		return;
 	va_start(args, fmt);
 	vsnprintf(plan->notes[plan->num_notes].text, sizeof(plan->notes[0].text), fmt, args);

@@ -166,6 +166,7 @@ pgrows_append(PgRows *rows, const PgRowFormat *format, const SinkRecord *record,
 	CdcStatus status = reserve(rows, size, err);
 
 	if (status != CDC_OK)
+		/* untested: an allocation fails */
 		return status;
 	put_row(rows->data + rows->used, format, record);
 	rows->used += size;

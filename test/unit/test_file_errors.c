@@ -247,6 +247,16 @@ interrupted_calls_are_made_again(void **state)
 	check_content(1, "interrupted", 0);
 }
 
+static void
+folders_that_are_gone_are_said(void **state)
+{
+	(void) state;
+	errno = 0;
+	assert_int_equal(file_ops_system.sync_directory(path_in("none")), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(file_ops_system.sync_directory(directory), 0);
+}
+
 /* What errno says that no time will mend is the user's to mend, and it is said how. */
 static void
 wrong_places_are_explained(void **state)
@@ -418,6 +428,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(refuses_a_rotated_file_that_lost_data, setup, teardown),
+		cmocka_unit_test_setup_teardown(folders_that_are_gone_are_said, setup, teardown),
 		cmocka_unit_test_setup_teardown(wrong_places_are_explained, setup, teardown),
 		cmocka_unit_test_setup_teardown(rotated_files_are_kept_on_any_file_system, setup, teardown),
 		cmocka_unit_test_setup_teardown(full_disk_loses_nothing, setup, teardown),

@@ -443,6 +443,43 @@ operations_have_names(void **state)
 		assert_string_equal(frame_op_name(names[i].op), names[i].name);
 }
 
+/* Rows stand in watermarks as keys of one length each. */
+static void
+watermarks_have_an_operation_and_whole_keys(void **state)
+{
+	static const char keys[3 * CDC_WATERMARK_KEY_SIZE] = "";
+	static const char ops[] = {CDC_WATERMARK_LOW,         CDC_WATERMARK_HIGH,
+							   CDC_WATERMARK_HIGH_VOID,   CDC_WATERMARK_ROW,
+							   CDC_WATERMARK_PARTIAL_ROW, CDC_WATERMARK_UNKNOWN,
+							   CDC_WATERMARK_TRUNCATED};
+	Builder builder;
+	Frame frame;
+	int count;
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(ops); i++)
+	{
+		build_message(&builder, 0x1000, 0x1100);
+		build_frame(&builder, CDC_FRAME_WATERMARK, ops[i], 0, 0, 0, keys, sizeof(keys), "");
+		assert_int_equal(read_all(&builder, &count, &frame), CDC_OK);
+		assert_int_equal(frame.kind, CDC_FRAME_WATERMARK);
+		assert_int_equal(frame.op, ops[i]);
+		assert_int_equal(frame.payload_length, sizeof(keys));
+	}
+	for (uint32_t length = 1; length < CDC_WATERMARK_KEY_SIZE; length++)
+	{
+		build_message(&builder, 0x1000, 0x1100);
+		build_frame(&builder, CDC_FRAME_WATERMARK, CDC_WATERMARK_ROW, 0, 0, 0, keys, length, "");
+		assert_int_equal(read_all(&builder, &count, &frame), CDC_STOP);
+	}
+	build_message(&builder, 0x1000, 0x1100);
+	build_frame(&builder, CDC_FRAME_WATERMARK, 0, 0, 0, 0, keys, 0, "");
+	assert_int_equal(read_all(&builder, &count, &frame), CDC_STOP);
+	build_message(&builder, 0x1000, 0x1100);
+	build_frame(&builder, CDC_FRAME_WATERMARK, 'x', 0, 0, 0, keys, 0, "");
+	assert_int_equal(read_all(&builder, &count, &frame), CDC_STOP);
+}
+
 int
 main(void)
 {
@@ -458,6 +495,7 @@ main(void)
 		cmocka_unit_test_teardown(refuses_broken_relations, reset),
 		cmocka_unit_test_teardown(survives_cuts_and_flips, reset),
 		cmocka_unit_test(operations_have_names),
+		cmocka_unit_test_teardown(watermarks_have_an_operation_and_whole_keys, reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

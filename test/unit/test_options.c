@@ -252,6 +252,10 @@ test_config_refused(void **state)
 	(void) state;
 	check_refused(ARGS("slot", "list", "--config=/nonexistent/x"), NO_ENV, "--config",
 				  "\"/nonexistent/x\"", "No such file");
+	check_refused(ARGS("pipeline", "preview", "file", "--relation=r", "--max-rows=0"), NO_ENV,
+				  "--max-rows", "\"0\" is not a number that is allowed", "Allowed are");
+	check_refused(ARGS("slot", "list", "--config=/tmp"), NO_ENV, "--config",
+				  "cannot read \"/tmp\": Is a directory", "");
 	check_refused(ARGS("slot", "list"), ENV("CDC_CONFIG=/nonexistent/x"), "CDC_CONFIG",
 				  "No such file", "");
 	check_refused(ARGS("slot", "list", config("\n\nslot\n")), NO_ENV, ":3: \"slot\"",
@@ -531,6 +535,42 @@ test_help(void **state)
 	free(text);
 }
 
+/* Wherever they stand; nothing else is looked at then, and nothing is done. */
+static void
+test_questions(void **state)
+{
+	static const char *const asked[][2] = {
+		{"--help", "cdc_client slot list: "},
+		{"-?", "cdc_client slot list: "},
+		{"--version", "cdc_client "},
+		{"-V", "cdc_client "},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
+	{
+		char text[8192];
+		FILE *answer = tmpfile();
+		int saved = dup(STDOUT_FILENO);
+		size_t length;
+		CdcStatus status;
+
+		fflush(stdout);
+		dup2(fileno(answer), STDOUT_FILENO);
+		status = read_options(ARGS("slot", "list", "--slot=", (char *) asked[i][0]), NO_ENV);
+		fflush(stdout);
+		dup2(saved, STDOUT_FILENO);
+		close(saved);
+		rewind(answer);
+		length = fread(text, 1, sizeof(text) - 1, answer);
+		text[length] = '\0';
+		fclose(answer);
+		assert_int_equal(status, CDC_OK);
+		assert_int_equal(options.command, CMD_NONE);
+		assert_memory_equal(text, asked[i][1], strlen(asked[i][1]));
+	}
+}
+
 int
 main(void)
 {
@@ -553,6 +593,7 @@ main(void)
 		cmocka_unit_test_teardown(test_others_variables, teardown),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_help),
+		cmocka_unit_test_teardown(test_questions, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

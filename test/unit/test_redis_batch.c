@@ -50,6 +50,9 @@ test_keys(void **state)
 		assert_string_equal(key, owners[i][1]);
 		free(key);
 	}
+	key = redis_schemas_key("{source}", "shop");
+	assert_string_equal(key, "{shop}:cdc-schemas");
+	free(key);
 }
 
 /* Rising identities, incarnation first, give rising ids. */
