@@ -248,6 +248,16 @@ set_all(rd_kafka_conf_t *conf, const char *const (*pairs)[2], CdcError *err)
 	return CDC_OK;
 }
 
+static void
+read_batch_bytes(KafkaConfig *config)
+{
+	char text[32] = "";
+	size_t size = sizeof(text);
+
+	if (rd_kafka_conf_get(config->conf, "batch.size", text, &size) == RD_KAFKA_CONF_OK)
+		config->batch_bytes = atoi(text);
+}
+
 CdcStatus
 kafka_config_read(KafkaConfig *config, const SinkConfig *sink, CdcError *err)
 {
@@ -276,6 +286,7 @@ kafka_config_read(KafkaConfig *config, const SinkConfig *sink, CdcError *err)
 		status = read_params(config, err);
 	if (status == CDC_OK)
 		status = check_transaction_timeout(config, sink->commit_interval, err);
+	read_batch_bytes(config);
 	return status;
 }
 

@@ -33,6 +33,7 @@ typedef struct KafkaConfig
 	bool queue_given;      /* the user has set limits of librdkafka's queue */
 	rd_kafka_conf_t *conf; /* with all properties that the user gave */
 	int transaction_timeout_ms;
+	int batch_bytes; /* of a request to a broker, at most */
 } KafkaConfig;
 
 /*

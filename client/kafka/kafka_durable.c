@@ -366,16 +366,13 @@ static void
 check_batching(KafkaSink *sink)
 {
 	CdcError err;
-	char text[32] = "";
-	size_t size = sizeof(text);
 	int bytes = sink->batching.bytes;
 
 	if (sink->batching.messages == 0 ||
 		record_id_compare(&sink->progress.durable.id, &sink->single_until) < 0)
 		return;
-	if (bytes == 0 &&
-		rd_kafka_conf_get(sink->config.conf, "batch.size", text, &size) == RD_KAFKA_CONF_OK)
-		bytes = atoi(text);
+	if (bytes == 0)
+		bytes = sink->config.batch_bytes;
 	if (sink->refused_bytes < (uint64_t) bytes)
 		bytes = (int) sink->refused_bytes;
 	if (bytes / 2 < MIN_BATCH_BYTES)

@@ -43,6 +43,7 @@ typedef struct KafkaSink
 	/* from open() to close() */
 	Source source;
 	KafkaProducer producer;
+	uint64_t window; /* the producer is given so many bytes, until some are acknowledged */
 	KafkaRecords records;
 	rd_kafka_topic_t *positions; /* of the producer */
 	Worker *worker;

@@ -23,6 +23,13 @@
 /* For readers' sake a transaction under way is aborted in the end, if that can be had quickly. */
 #define ABORT_TIMEOUT (2 * CLOCK_SECOND)
 
+/*
+ * So many requests' bytes the producer has at a time.	A connection has five under way at most (max.in.flight of an
+ * idempotent producer); with more to send than that, librdkafka's thread polls without waiting until
+ * there is room, which costs as much as all the rest.
+ */
+#define WINDOW_REQUESTS 4
+
 /* SinkConfig's tick() is wanted every 500 ms. */
 #define TICK_MS 200
 
@@ -156,9 +163,13 @@ static CdcStatus
 start_producer(KafkaSink *sink, CdcError *err)
 {
 	char id[KAFKA_KEY_SIZE + 256];
+	int request = sink->batching.bytes > 0 ? sink->batching.bytes : sink->config.batch_bytes;
 	rd_kafka_conf_t *conf;
 	CdcStatus status;
 
+	sink->window = (uint64_t) request * WINDOW_REQUESTS;
+	if (sink->window > sink->max_in_flight)
+		sink->window = sink->max_in_flight;
 	snprintf(id, sizeof(id), "%s%s", sink->config.prefix, sink->job.position_key);
 	status = kafka_config_producer(&sink->config, sink->config.exactly_once ? id : NULL,
 								   &sink->batching, &conf, err);
@@ -281,7 +292,7 @@ has_room(const KafkaSink *sink, uint32_t length)
 	if (sink->failure != CDC_OK || sink->fenced || sink->produce_failed ||
 		sink->under_way != KAFKA_JOB_NONE)
 		return false;
-	return sink->producer.cost == 0 || sink->producer.cost + length <= sink->max_in_flight;
+	return sink->producer.cost == 0 || sink->producer.cost + length <= sink->window;
 }
 
 static CdcStatus
