@@ -60,6 +60,7 @@ OBJS = \
 	plugin/cdc_schema.o \
 	plugin/cdc_selector.o \
 	plugin/cdc_settings.o \
+	plugin/cdc_snapshot_bounds.o \
 	plugin/cdc_snapshot_key.o \
 	plugin/cdc_snapshot_list.o \
 	plugin/cdc_snapshot_read.o \

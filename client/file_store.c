@@ -68,14 +68,15 @@ file_store_write_at(FileStore *store, int fd, const char *path, const uint8_t *d
 CdcStatus
 file_store_write_sidecar(FileStore *store, SidecarState *next, CdcError *err)
 {
-	uint8_t slot[SIDECAR_SLOT_SIZE];
+	uint8_t slot[SIDECAR_LONG_SLOT_SIZE];
+	size_t size = 0;
 	CdcStatus status;
 
 	next->generation = store->state.generation + 1;
-	status = sidecar_encode(slot, next, err);
+	status = sidecar_encode(slot, next, &size, err);
 	if (status == CDC_OK)
-		status = file_store_write_at(store, store->sidecar_fd, store->sidecar_path, slot,
-									 sizeof(slot), sidecar_slot_offset(next->generation), err);
+		status = file_store_write_at(store, store->sidecar_fd, store->sidecar_path, slot, size,
+									 sidecar_slot_offset(next->generation, size), err);
 	if (status != CDC_OK)
 		return status;
 	if (store->ops->fdatasync(store->sidecar_fd) != 0)

@@ -181,14 +181,15 @@ resume(FileStore *store, bool exists, uint64_t size, CdcError *err)
 /*
  * What was read may stand in the page cache only, left by a process that was killed before its sync, or
  * whose sync failed.  Written anew, it is durable before anyone relies on it.	The same bytes go to
- * the same place, since the other slot may be the only one that is on the disk.
+ * the same place, since another slot may be the only one that is on the disk.
  */
 static CdcStatus
 make_read_durable(FileStore *store, const uint8_t *data, CdcError *err)
 {
-	uint64_t offset = sidecar_slot_offset(store->state.generation);
+	size_t size = store->state.slot_size;
+	uint64_t offset = sidecar_slot_offset(store->state.generation, size);
 	CdcStatus status = file_store_write_at(store, store->sidecar_fd, store->sidecar_path,
-										   data + offset, SIDECAR_SLOT_SIZE, offset, err);
+										   data + offset, size, offset, err);
 
 	if (status == CDC_OK && store->ops->fdatasync(store->sidecar_fd) != 0)
 		status = file_store_io_error(err, "sync", store->sidecar_path);

@@ -122,6 +122,9 @@ const OptionDef option_table[] = {
 	 .argument = "initial|never|only",
 	 .doc = "whether existing rows are delivered, too: if the sink has no position yet; not at all; or "
 			"these and then no more (default: initial where this run creates the slot, else never)"},
+	{.name = "snapshot-workers", .type = OPTION_COUNT, .commands = STREAM, AT(snapshot_workers),
+	 .argument = "N", .default_value = "1", .min = 1, .max = OPTIONS_MAX_SNAPSHOT_WORKERS,
+	 .doc = "read the existing rows of large tables by so many connections at a time"},
 	{.name = "max-rate", .type = OPTION_COUNT, .commands = STREAM, AT(max_rate), .argument = "ROWS",
 	 .min = 1, .max = 1000000000,
 	 .doc = "read so many existing rows a second at most (--snapshot)"},

@@ -46,6 +46,9 @@ typedef struct PluginOption
 	char *value;
 } PluginOption;
 
+/* --snapshot-workers */
+#define OPTIONS_MAX_SNAPSHOT_WORKERS 16
+
 /*
  * Everything a subcommand may want to know.  Strings are owned by the struct and are NULL where not
  * given; durations are microseconds, sizes bytes.
@@ -76,8 +79,9 @@ typedef struct CdcOptions
 	bool snapshot_initial; /* --snapshot=initial, never, only; none of them: its default */
 	bool snapshot_never;
 	bool snapshot_only;
-	uint64_t max_rate; /* of existing rows, a second; 0: any */
-	uint64_t max_lag;  /* bytes of WAL; past it existing rows wait; 0: any */
+	uint64_t snapshot_workers; /* connections that read existing rows, 1 to 16 */
+	uint64_t max_rate;         /* of existing rows, a second; 0: any */
+	uint64_t max_lag;          /* bytes of WAL; past it existing rows wait; 0: any */
 
 	bool require_position;    /* refuse a sink without a position */
 	bool accept_gap;          /* --accept=gap */

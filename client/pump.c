@@ -346,7 +346,8 @@ wait_for_events(Pump *pump, bool read_socket, CdcError *err)
 	int64_t now = clock_now();
 	int64_t deadline = feedback_deadline(&session->feedback);
 	SinkWait wait = {0};
-	struct pollfd fds[SINK_MAX_FDS + 2];
+	struct pollfd fds[SINK_MAX_FDS + 1 + SNAPSHOT_MAX_FDS];
+	int num_fds;
 
 	sink->base.ops->wait(sink, now, &wait);
 	memcpy(fds, wait.fds, (size_t) wait.num_fds * sizeof(fds[0]));
@@ -361,11 +362,10 @@ wait_for_events(Pump *pump, bool read_socket, CdcError *err)
 		deadline = wait.deadline;
 	if (ask_deadline(pump) < deadline)
 		deadline = ask_deadline(pump);
-	fds[wait.num_fds + 1] = (struct pollfd){.fd = -1, .events = POLLIN};
+	num_fds = wait.num_fds + 1;
 	if (!pump->stopping)
-		fds[wait.num_fds + 1].fd = snapshot_wait(session->snapshot, &deadline);
-	if (poll(fds, (nfds_t) wait.num_fds + 2, clock_timeout_ms(now, deadline, LONGEST_SLEEP_MS)) <
-			0 &&
+		num_fds += snapshot_wait(session->snapshot, fds + num_fds, &deadline);
+	if (poll(fds, (nfds_t) num_fds, clock_timeout_ms(now, deadline, LONGEST_SLEEP_MS)) < 0 &&
 		errno != EINTR)
 		return cdc_error(err, CDC_RETRY, "poll() failed: %s", strerror(errno));
 	if ((fds[wait.num_fds].revents & (POLLIN | POLLERR | POLLHUP)) == 0 || !read_socket)

@@ -46,13 +46,24 @@ slot_checksum(const uint8_t *slot, size_t json_length)
 }
 
 uint64_t
-sidecar_slot_offset(uint64_t generation)
+sidecar_slot_offset(uint64_t generation, size_t size)
 {
-	return (generation & 1) * SIDECAR_SLOT_SIZE;
+	uint64_t odd = generation & 1;
+
+	return size <= SIDECAR_SLOT_SIZE ? odd * SIDECAR_SLOT_SIZE
+									 : 2 * SIDECAR_SLOT_SIZE + odd * SIDECAR_LONG_SLOT_SIZE;
+}
+
+/* In whole pages: what the JSON needs of a slot, with a newline behind it and one at the end. */
+static size_t
+slot_size(size_t json_length)
+{
+	return (AT_JSON + json_length + 2 + SIDECAR_SLOT_SIZE - 1) / SIDECAR_SLOT_SIZE *
+		   SIDECAR_SLOT_SIZE;
 }
 
 CdcStatus
-sidecar_encode(uint8_t *slot, const SidecarState *state, CdcError *err)
+sidecar_encode(uint8_t *slot, const SidecarState *state, size_t *size, CdcError *err)
 {
 	struct json_object *object = json_object_new_object();
 	char header[AT_JSON + 1];
@@ -70,14 +81,19 @@ sidecar_encode(uint8_t *slot, const SidecarState *state, CdcError *err)
 							   position_to_json(&state->source, &state->position));
 	json = json_object_to_json_string_length(
 		object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length);
-	if (json == NULL || AT_JSON + length + 2 > SIDECAR_SLOT_SIZE)
+	if (json == NULL || slot_size(length) > SIDECAR_LONG_SLOT_SIZE)
 	{
 		json_object_put(object);
-		return cdc_error(err, CDC_STOP, "a position of %zu bytes does not fit into the sidecar",
-						 length);
+		cdc_error(err, CDC_STOP,
+				  "a position of %zu bytes does not fit into the sidecar, which has room for %d",
+				  length, SIDECAR_LONG_SLOT_SIZE);
+		cdc_error_hint(err, "It holds keys of existing rows, some for each of --snapshot-workers: "
+							"fewer of them need less.");
+		return CDC_STOP;
 	}
-	memset(slot, ' ', SIDECAR_SLOT_SIZE);
-	slot[SIDECAR_SLOT_SIZE - 1] = '\n';
+	*size = slot_size(length);
+	memset(slot, ' ', *size);
+	slot[*size - 1] = '\n';
 	memcpy(slot + AT_JSON, json, length);
 	slot[AT_JSON + length] = '\n';
 	snprintf(header, sizeof(header), "%s%016" PRIx64 " %04zx %08x\n", MAGIC, state->generation,
@@ -168,28 +184,43 @@ sidecar_decode(const uint8_t *slot, size_t length, SidecarState *state)
 	if (length < SIDECAR_SLOT_SIZE || memcmp(slot, MAGIC, AT_GENERATION) != 0 ||
 		!read_hex(slot + AT_GENERATION, 16, ' ', &state->generation) ||
 		!read_hex(slot + AT_LENGTH, 4, ' ', &json_length) ||
-		!read_hex(slot + AT_CHECKSUM, 8, '\n', &checksum) ||
-		AT_JSON + json_length > SIDECAR_SLOT_SIZE || slot_checksum(slot, json_length) != checksum)
+		!read_hex(slot + AT_CHECKSUM, 8, '\n', &checksum) || slot_size(json_length) > length ||
+		slot_checksum(slot, json_length) != checksum)
 		return false;
+	state->slot_size = slot_size(json_length);
 	return read_json((const char *) slot + AT_JSON, json_length, state);
 }
 
-/* A slot that stands in the other one's place was not written by us. */
+/* A slot that stands in another one's place was not written by us. */
 static bool
-decode_at(const uint8_t *file, size_t length, size_t offset, SidecarState *state)
+decode_at(const uint8_t *file, size_t length, uint64_t generation, size_t size, SidecarState *state)
 {
-	return length > offset && sidecar_decode(file + offset, length - offset, state) &&
-		   sidecar_slot_offset(state->generation) == offset;
+	size_t offset = sidecar_slot_offset(generation, size);
+
+	if (length <= offset)
+		return false;
+	if (size > length - offset)
+		size = length - offset;
+	return sidecar_decode(file + offset, size, state) &&
+		   sidecar_slot_offset(state->generation, state->slot_size) == offset;
 }
 
 bool
 sidecar_choose(const uint8_t *file, size_t length, SidecarState *state)
 {
-	SidecarState other;
-	bool first = decode_at(file, length, 0, state);
-	bool second = decode_at(file, length, SIDECAR_SLOT_SIZE, &other);
+	bool found = false;
 
-	if (second && (!first || other.generation > state->generation))
-		*state = other;
-	return first || second;
+	for (uint64_t i = 0; i < 4; i++)
+	{
+		SidecarState other;
+		size_t size = i < 2 ? SIDECAR_SLOT_SIZE : SIDECAR_LONG_SLOT_SIZE;
+
+		if (decode_at(file, length, i, size, &other) &&
+			(!found || other.generation > state->generation))
+		{
+			*state = other;
+			found = true;
+		}
+	}
+	return found;
 }

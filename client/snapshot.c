@@ -32,7 +32,7 @@ log_begin(const Snapshot *snapshot)
 {
 	const SnapshotPlan *plan = &snapshot->job.plan;
 	const SnapshotState *state = &snapshot->delivered;
-	int left = plan->num_tables - snapshot->ask_table;
+	int left = plan->num_tables - snapshot->next_table + snapshot->num_works;
 
 	if (state->relation != 0)
 		log_line(LOG_INFO,
@@ -49,11 +49,12 @@ static void
 begin_job(Snapshot *snapshot, const SnapshotState *state)
 {
 	snapshot->delivered = *state;
+	snapshot->num_works = 0;
 	snapshot->max_rows = FIRST_ROWS;
 	snapshot->active = true;
 	snapshot->began = snapshot->progress_logged = clock_now();
 	snapshot->rows_before = state->rows;
-	snapshot_ask_again(snapshot);
+	snapshot_ask_begin(snapshot, state);
 	log_begin(snapshot);
 }
 
@@ -94,30 +95,75 @@ snapshot_open(Snapshot **result, Session *session, bool found, bool *changed, Cd
 	return CDC_OK;
 }
 
+static void
+close_worker(SnapshotWorker *worker)
+{
+	PGcancel *cancel = worker->asking ? PQgetCancel(worker->conn) : NULL;
+	char ignored[256];
+
+	if (cancel != NULL)
+		PQcancel(cancel, ignored, sizeof(ignored));
+	PQfreeCancel(cancel);
+	PQfinish(worker->conn);
+}
+
+static void
+free_work(SnapshotWork *work)
+{
+	snapshot_ranges_clear(&work->ranges);
+	free(work->key);
+}
+
 void
 snapshot_close(Snapshot *snapshot)
 {
 	if (snapshot == NULL)
 		return;
-	if (snapshot->asking)
-	{
-		PGcancel *cancel = PQgetCancel(snapshot->conn);
-		char ignored[256];
-
-		if (cancel != NULL)
-			PQcancel(cancel, ignored, sizeof(ignored));
-		PQfreeCancel(cancel);
-	}
-	PQfinish(snapshot->conn);
+	for (int i = 0; i < snapshot->num_workers; i++)
+		close_worker(&snapshot->workers[i]);
 	for (int i = 0; i < SNAPSHOT_MAX_CHUNKS; i++)
-		snapshot_chunk_reset(&snapshot->queue[i].chunk);
+		snapshot_chunk_reset(&snapshot->slots[i].chunk);
+	for (int i = 0; i < snapshot->num_works; i++)
+		free_work(&snapshot->works[i]);
 	snapshot_plan_free(&snapshot->job.plan);
 	free(snapshot->job.filter);
 	snapshot_state_free(&snapshot->delivered);
 	snapshot_state_free(&snapshot->end);
 	frame_reader_reset(&snapshot->reader);
-	free(snapshot->ask_after);
 	free(snapshot);
+}
+
+SnapshotWork *
+snapshot_find_work(Snapshot *snapshot, int table)
+{
+	for (int i = 0; i < snapshot->num_works; i++)
+		if (snapshot->works[i].table == table)
+			return &snapshot->works[i];
+	return NULL;
+}
+
+SnapshotSlot *
+snapshot_find_slot(Snapshot *snapshot, uint64_t number)
+{
+	for (int i = 0; i < SNAPSHOT_MAX_CHUNKS && number != 0; i++)
+		if (snapshot->slots[i].chunk.number == number)
+			return &snapshot->slots[i];
+	return NULL;
+}
+
+void
+snapshot_drop_works(Snapshot *snapshot)
+{
+	int left = 0;
+
+	for (int i = 0; i < snapshot->num_works; i++)
+	{
+		if (snapshot->works[i].ranges.count > 0)
+			snapshot->works[left++] = snapshot->works[i];
+		else
+			free_work(&snapshot->works[i]);
+	}
+	snapshot->num_works = left;
 }
 
 bool
@@ -127,15 +173,21 @@ snapshot_is_active(const Snapshot *snapshot)
 }
 
 int
-snapshot_wait(const Snapshot *snapshot, int64_t *deadline)
+snapshot_wait(const Snapshot *snapshot, struct pollfd *fds, int64_t *deadline)
 {
-	if (snapshot == NULL || !snapshot->active)
-		return -1;
-	if (snapshot->asking)
-		return PQsocket(snapshot->conn);
-	if (snapshot_can_ask(snapshot) && snapshot->not_before < *deadline)
-		*deadline = snapshot->not_before;
-	return -1;
+	int num_fds = 0;
+	int64_t next;
+
+	if (!snapshot_is_active(snapshot))
+		return 0;
+	for (int i = 0; i < snapshot->num_workers; i++)
+		if (snapshot->workers[i].asking)
+			fds[num_fds++] =
+				(struct pollfd){.fd = PQsocket(snapshot->workers[i].conn), .events = POLLIN};
+	next = snapshot_ask_deadline(snapshot);
+	if (next < *deadline)
+		*deadline = next;
+	return num_fds;
 }
 
 /*
@@ -154,7 +206,7 @@ end_job(Snapshot *snapshot, bool store, CdcError *err)
 	if (!store)
 		return CDC_OK;
 	snapshot->delivered.finished = true;
-	session->taken.snapshot = snapshot_cursor_create(&snapshot->delivered, 0, 0, 0, NULL, 0);
+	session->taken.snapshot = snapshot_cursor_create(&snapshot->delivered, NULL);
 	return session_sink_status(session, ops->store(session->state->sink, &session->taken, err));
 }
 
@@ -166,7 +218,7 @@ snapshot_turn(Snapshot *snapshot, int64_t now, bool between, CdcError *err)
 	if (!snapshot_is_active(snapshot))
 		return CDC_OK;
 	status = snapshot_ask_turn(snapshot, now, err);
-	if (status == CDC_OK && snapshot->num_chunks == 0 && between && !snapshot_has_more(snapshot))
+	if (status == CDC_OK && between && snapshot_is_through(snapshot))
 		status = end_job(snapshot, !snapshot->delivered.finished, err);
 	return status;
 }

@@ -2,14 +2,15 @@
  * snapshot.h
  *		Existing rows into a running stream: which tables, in which chunks, how far.
  *
- * Chunks are asked for on a connection of their own (cdc.read_chunk(), in plugin/cdc_snapshot_read.c) while
+ * Chunks are asked for on connections of their own (cdc.read_chunk(), in plugin/cdc_snapshot_read.c) while
  * the stream goes on.  A chunk is delivered where its second watermark lies in the stream; while it
- * is, the next one is read already.	There are never more than two, and all is done by the loop's one
- * thread: pump.c gives it its turn, delivery.c takes what it has.
+ * is, each worker reads another one.	All is done by the loop's one thread: pump.c gives it its turn,
+ * delivery.c takes what it has.
  */
 #ifndef CDC_SNAPSHOT_H
 #define CDC_SNAPSHOT_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -40,8 +41,13 @@ extern bool snapshot_is_active(const Snapshot *snapshot);
 extern CdcStatus snapshot_turn(Snapshot *snapshot, int64_t now, bool between,
 							   CdcError *err) CDC_MUST_CHECK;
 
-/* The socket that snapshot_turn() waits for, -1: none; *deadline is lowered to when it has a turn at the latest. */
-extern int snapshot_wait(const Snapshot *snapshot, int64_t *deadline);
+/*
+ * The sockets that snapshot_turn() waits for, SNAPSHOT_MAX_FDS at most; returns how many.  *deadline is lowered
+ * to when it has a turn at the latest.
+ */
+#define SNAPSHOT_MAX_WORKERS OPTIONS_MAX_SNAPSHOT_WORKERS
+#define SNAPSHOT_MAX_FDS SNAPSHOT_MAX_WORKERS
+extern int snapshot_wait(const Snapshot *snapshot, struct pollfd *fds, int64_t *deadline);
 
 /* A frame of kind WATERMARK that is no high watermark. */
 extern void snapshot_note(Snapshot *snapshot, const Frame *frame);

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "log.h"
 #include "pgconn.h"
+#include "snapshot_divide.h"
 #include "snapshot_private.h"
 #include "text.h"
 
@@ -17,56 +18,56 @@
 #define CHUNK_TIME (CLOCK_SECOND / 10)
 #define MAX_ROWS 100000
 
-/* Of rows as they are stored; records are a few times as long. */
+/*
+ * Of rows as they are stored; records are a few times as long.	 Several workers share what is held in
+ * memory, but a chunk of less than the least is mostly the way there and back.
+ */
 #define CHUNK_BYTES (1024 * 1024)
+#define ALL_CHUNKS_BYTES (3 * CHUNK_BYTES)
+#define MIN_CHUNK_BYTES (256 * 1024)
 
-/* Before a table, of which changes cannot be told apart, is read again. */
+/* Before what was read in vain is read again. */
 #define RETRY_PAUSE (CLOCK_SECOND / 10)
 #define MAX_RETRY_PAUSE (5 * CLOCK_SECOND)
 
 /* --max-lag is looked at again after this. */
 #define LAG_PAUSE (CLOCK_SECOND / 20)
 
-static void
-set_text(char **to, const char *text)
-{
-	char *copy = text_copy(text);
-
-	free(*to);
-	*to = copy;
-}
-
 void
-snapshot_ask_again(Snapshot *snapshot)
-{
-	const SnapshotState *state = &snapshot->delivered;
-
-	snapshot->ask_table =
-		snapshot_plan_find(&snapshot->job.plan, state->relation, state->table_done);
-	set_text(&snapshot->ask_after, "");
-	if (!state->table_done && snapshot->ask_table < snapshot->job.plan.num_tables &&
-		snapshot->job.plan.tables[snapshot->ask_table].relation == state->relation)
-		set_text(&snapshot->ask_after, state->after);
-}
-
-void
-snapshot_pause_asking(Snapshot *snapshot, int64_t now)
+snapshot_pause_range(SnapshotRange *range, int64_t now)
 {
 	int64_t pause = RETRY_PAUSE;
 
-	for (int i = 1; i < snapshot->attempts && pause < MAX_RETRY_PAUSE; i++)
+	for (int i = 1; i < range->attempts && pause < MAX_RETRY_PAUSE; i++)
 		pause *= 2;
-	snapshot->not_before = now + pause;
+	range->not_before = now + pause;
 }
 
 /* With --max-rate no more than a second's. */
 static int
-rows_to_ask(const Snapshot *snapshot)
+rows_to_ask(const Snapshot *snapshot, const SnapshotRange *range)
 {
 	uint64_t max_rate = snapshot->session->state->options->max_rate;
+	uint64_t share = max_rate / (uint64_t) snapshot->num_workers;
+	int rows = snapshot->max_rows;
 
-	return max_rate > 0 && max_rate < (uint64_t) snapshot->max_rows ? (int) max_rate
-																	: snapshot->max_rows;
+	if (range->max_rows > 0 && range->max_rows < rows)
+		rows = range->max_rows;
+	if (max_rate > 0 && share < (uint64_t) rows)
+		rows = share > 0 ? (int) share : 1;
+	return rows;
+}
+
+static int
+bytes_to_ask(const Snapshot *snapshot, const SnapshotTable *table)
+{
+	int bytes = ALL_CHUNKS_BYTES / (snapshot->num_workers + 1);
+
+	if (table->columns == 0)
+		return SNAPSHOT_WHOLE_BYTES;
+	if (bytes > CHUNK_BYTES)
+		return CHUNK_BYTES;
+	return bytes > MIN_CHUNK_BYTES ? bytes : MIN_CHUNK_BYTES;
 }
 
 /*
@@ -93,26 +94,139 @@ must_wait(Snapshot *snapshot, int64_t now)
 	return true;
 }
 
-/* Asks for the next chunk. */
-static CdcStatus
-ask(Snapshot *snapshot, int64_t now, CdcError *err)
+/* What is to be read next: NULL, or the work that has a free range. */
+static const SnapshotWork *
+find_free(const Snapshot *snapshot)
 {
-	const SnapshotTable *table = &snapshot->job.plan.tables[snapshot->ask_table];
-	int i = snapshot->num_chunks++;
-	SnapshotAsk question = {.table = table,
-							.after = snapshot->ask_after,
-							.filter = snapshot->job.filter,
-							.max_rows = rows_to_ask(snapshot),
-							.max_bytes = table->columns > 0 ? CHUNK_BYTES : SNAPSHOT_WHOLE_BYTES,
-							.token = snapshot->session->token,
-							.number = ++snapshot->last_number};
+	for (int i = 0; i < snapshot->num_works; i++)
+		if (snapshot_ranges_count_free(&snapshot->works[i].ranges) > 0)
+			return &snapshot->works[i];
+	return NULL;
+}
 
-	snapshot_chunk_begin(&snapshot->queue[i].chunk, question.number, table->columns);
-	snapshot->queue[i].table = snapshot->ask_table;
+/* A question about it is under way, so more of it may turn out to be left. */
+static bool
+is_asked_about(const Snapshot *snapshot, const SnapshotWork *work)
+{
+	for (int i = 0; i < snapshot->num_workers; i++)
+		if (snapshot->workers[i].asking &&
+			snapshot_ranges_find(&work->ranges, snapshot->workers[i].chunk) != NULL)
+			return true;
+	return false;
+}
+
+static SnapshotWork *
+begin_work(Snapshot *snapshot, const char *key)
+{
+	SnapshotWork *work = &snapshot->works[snapshot->num_works++];
+
+	memset(work, 0, sizeof(*work));
+	work->table = snapshot->next_table++;
+	work->key = text_copy(key);
+	return work;
+}
+
+/* The next table, once all of the one before has been read, if not delivered. */
+static void
+begin_next_table(Snapshot *snapshot)
+{
+	const SnapshotPlan *plan = &snapshot->job.plan;
+
+	if (snapshot->next_table >= plan->num_tables || snapshot->num_works == SNAPSHOT_MAX_WORKS ||
+		find_free(snapshot) != NULL)
+		return;
+	for (int i = 0; i < snapshot->num_works; i++)
+		if (is_asked_about(snapshot, &snapshot->works[i]))
+			return;
+	snapshot_ranges_add(&begin_work(snapshot, plan->tables[snapshot->next_table].key)->ranges, "",
+						"");
+}
+
+void
+snapshot_ask_begin(Snapshot *snapshot, const SnapshotState *state)
+{
+	const SnapshotPlan *plan = &snapshot->job.plan;
+	int table = snapshot_plan_find(plan, state->relation, state->table_done);
+
+	snapshot->next_table = table;
+	if (table < plan->num_tables && plan->tables[table].relation == state->relation &&
+		!state->table_done && state->ranges.count > 0)
+		snapshot_ranges_copy(&begin_work(snapshot, state->key)->ranges, &state->ranges, 0, true);
+}
+
+bool
+snapshot_is_through(const Snapshot *snapshot)
+{
+	for (int i = 0; i < snapshot->num_workers; i++)
+		if (snapshot->workers[i].asking)
+			return false;
+	return snapshot->num_works == 0 && snapshot->next_table >= snapshot->job.plan.num_tables;
+}
+
+static SnapshotSlot *
+free_slot(const Snapshot *snapshot)
+{
+	for (int i = 0; i <= snapshot->num_workers; i++)
+		if (snapshot->slots[i].chunk.number == 0)
+			return (SnapshotSlot *) &snapshot->slots[i];
+	return NULL;
+}
+
+int64_t
+snapshot_ask_deadline(const Snapshot *snapshot)
+{
+	const SnapshotWork *work = find_free(snapshot);
+	bool idle = false;
+	int64_t deadline;
+
+	for (int i = 0; i < snapshot->num_workers; i++)
+		idle = idle || !snapshot->workers[i].asking;
+	if (work == NULL || !idle || free_slot(snapshot) == NULL)
+		return INT64_MAX;
+	deadline = snapshot_ranges_deadline(&work->ranges);
+	return deadline > snapshot->not_before ? deadline : snapshot->not_before;
+}
+
+static CdcStatus
+ask_chunk(Snapshot *snapshot, SnapshotWorker *worker, const SnapshotWork *work,
+		  SnapshotRange *range, CdcError *err)
+{
+	const SnapshotTable *table = &snapshot->job.plan.tables[work->table];
+	SnapshotSlot *slot = free_slot(snapshot);
+	SnapshotAsk question = {.table = table,
+							.key = work->key,
+							.after = range->after,
+							.upto = range->upto,
+							.filter = snapshot->job.filter,
+							.max_rows = rows_to_ask(snapshot, range),
+							.max_bytes = bytes_to_ask(snapshot, table),
+							.token = snapshot->session->token,
+							.worker = (int) (worker - snapshot->workers),
+							.number = worker->chunk};
+
+	worker->dividing = false;
+	worker->limited = question.max_rows < snapshot->max_rows;
+	snapshot_chunk_begin(&slot->chunk, question.number, table->columns);
+	slot->table = work->table;
+	return snapshot_plan_ask(&snapshot->job.plan, worker->conn, &question, err);
+}
+
+/* Has the worker ask for what comes next, if there is anything. */
+static CdcStatus
+ask(Snapshot *snapshot, SnapshotWorker *worker, int64_t now, CdcError *err)
+{
+	const SnapshotWork *work = find_free(snapshot);
+	SnapshotRange *range = work != NULL ? snapshot_ranges_free(&work->ranges, now) : NULL;
+
+	if (range == NULL || free_slot(snapshot) == NULL || must_wait(snapshot, now))
+		return CDC_OK;
 	snapshot->lagging = false;
-	snapshot->asking = true;
-	snapshot->asked = now;
-	return snapshot_plan_ask(&snapshot->job.plan, snapshot->conn, &question, err);
+	worker->asking = true;
+	worker->asked = now;
+	range->chunk = worker->chunk = ++snapshot->last_number;
+	if (snapshot_divide_wanted(snapshot, work, range))
+		return snapshot_divide_ask(snapshot, worker, work, range, err);
+	return ask_chunk(snapshot, worker, work, range, err);
 }
 
 /* So many rows that the next one takes as long as it should. */
@@ -123,8 +237,8 @@ adapt(Snapshot *snapshot, const SnapshotChunk *chunk, int64_t took)
 
 	if (took < 1000)
 		took = 1000;
-	if (rows < snapshot->max_rows / 2 && !chunk->done)
-		return; /* another limit ended it */
+	if (rows < snapshot->max_rows / 2 && took < CHUNK_TIME)
+		return; /* another limit ended it, or its range */
 	rows = rows * CHUNK_TIME / took;
 	if (rows > snapshot->max_rows * INT64_C(2))
 		rows = snapshot->max_rows * INT64_C(2);
@@ -133,13 +247,6 @@ adapt(Snapshot *snapshot, const SnapshotChunk *chunk, int64_t took)
 	if (rows > MAX_ROWS)
 		rows = MAX_ROWS;
 	snapshot->max_rows = rows > 0 ? (int) rows : 1;
-}
-
-static void
-next_table(Snapshot *snapshot)
-{
-	snapshot->ask_table++;
-	set_text(&snapshot->ask_after, "");
 }
 
 /* SQLSTATEs that the next try, or the next table, may not meet. */
@@ -156,118 +263,138 @@ is_timeout(const CdcError *err)
 	return strcmp(err->sqlstate, "55P03") == 0 || strcmp(err->sqlstate, "57014") == 0;
 }
 
+/* Nothing of a table that is gone can be read; what was read of it is delivered. */
+static void
+table_dropped(Snapshot *snapshot, const SnapshotSlot *slot)
+{
+	SnapshotWork *work = snapshot_find_work(snapshot, slot->table);
+
+	if (work == NULL)
+		return;
+	log_line(LOG_WARNING, "table %s was dropped before all of its rows were read",
+			 snapshot->job.plan.tables[slot->table].name);
+	snapshot_ranges_remove(&work->ranges, slot->chunk.number);
+	snapshot_ranges_remove_free(&work->ranges);
+	snapshot_drop_works(snapshot);
+}
+
 /* The server would not: what can be done about it. */
 static CdcStatus
-question_failed(Snapshot *snapshot, const PGresult *result, int64_t now, CdcError *err)
+question_failed(Snapshot *snapshot, SnapshotWorker *worker, SnapshotSlot *slot,
+				const PGresult *result, int64_t now, CdcError *err)
 {
-	int newest = snapshot->num_chunks - 1;
-	const SnapshotTable *table = &snapshot->job.plan.tables[snapshot->queue[newest].table];
-	bool given_up = snapshot->queue[newest].chunk.given_up;
+	const SnapshotTable *table = &snapshot->job.plan.tables[slot->table];
+	SnapshotWork *work = snapshot_find_work(snapshot, slot->table);
+	SnapshotRange *range;
 	CdcStatus status;
 	char what[200];
 
 	snprintf(what, sizeof(what), "reading rows of table %.120s", table->name);
-	status = pgconn_error(snapshot->conn, result, what, err);
-	if (PQstatus(snapshot->conn) != CONNECTION_OK)
+	status = pgconn_error(worker->conn, result, what, err);
+	if (PQstatus(worker->conn) != CONNECTION_OK)
 		return CDC_RETRY;
-	if (!given_up && !is_undefined_table(err) && !is_timeout(err))
+	if (!is_undefined_table(err) && !is_timeout(err))
 		return status == CDC_RETRY ? CDC_RETRY : CDC_STOP;
-	snapshot_chunk_reset(&snapshot->queue[newest].chunk);
-	snapshot->num_chunks--;
-	if (given_up)
-		return CDC_OK;
 	if (is_undefined_table(err))
+		table_dropped(snapshot, slot);
+	else
 	{
-		log_line(LOG_WARNING, "table %s was dropped before all of its rows were read", table->name);
-		next_table(snapshot);
-		return CDC_OK;
+		range = snapshot_ranges_give_back(&work->ranges, slot->chunk.number, NULL);
+		range->attempts++;
+		snapshot->max_rows = snapshot->max_rows > 1 ? snapshot->max_rows / 2 : 1;
+		snapshot_pause_range(range, now);
+		if (snapshot->conflict_logged == 0 ||
+			now - snapshot->conflict_logged >= SNAPSHOT_CONFLICT_LOG_INTERVAL)
+		{
+			snapshot->conflict_logged = now;
+			log_error(LOG_WARNING, err);
+		}
 	}
-	snapshot->attempts++;
-	if (snapshot->conflict_logged == 0 ||
-		now - snapshot->conflict_logged >= SNAPSHOT_CONFLICT_LOG_INTERVAL)
-	{
-		snapshot->conflict_logged = now;
-		log_error(LOG_WARNING, err);
-	}
-	snapshot->max_rows = snapshot->max_rows > 1 ? snapshot->max_rows / 2 : 1;
-	snapshot_pause_asking(snapshot, now);
+	snapshot_chunk_reset(&slot->chunk);
 	return CDC_OK;
 }
 
 /* What is asked for next begins behind this chunk. */
 static void
-go_on_behind(Snapshot *snapshot, const SnapshotChunk *chunk, int64_t now)
+go_on_behind(Snapshot *snapshot, const SnapshotWorker *worker, const SnapshotSlot *slot,
+			 int64_t now)
 {
+	const SnapshotChunk *chunk = &slot->chunk;
+	SnapshotWork *work = snapshot_find_work(snapshot, slot->table);
 	int64_t max_rate = (int64_t) snapshot->session->state->options->max_rate;
 
-	adapt(snapshot, chunk, now - snapshot->asked);
+	if (!worker->limited)
+		adapt(snapshot, chunk, now - worker->asked);
 	if (max_rate > 0)
-		snapshot->not_before = snapshot->asked + (int64_t) chunk->scanned * CLOCK_SECOND / max_rate;
-	if (chunk->last[0] != '\0')
-		set_text(&snapshot->ask_after, chunk->last);
-	if (chunk->done)
-		next_table(snapshot);
+	{
+		if (snapshot->not_before < worker->asked)
+			snapshot->not_before = worker->asked;
+		snapshot->not_before += (int64_t) chunk->scanned * CLOCK_SECOND / max_rate;
+	}
+	if (!chunk->done)
+		snapshot_ranges_cut(&work->ranges, chunk->number, chunk->last);
 }
 
 static CdcStatus
-take_answer(Snapshot *snapshot, PGresult *result, int64_t now, CdcError *err)
+take_answer(Snapshot *snapshot, SnapshotWorker *worker, PGresult *result, int64_t now,
+			CdcError *err)
 {
-	SnapshotChunk *chunk = &snapshot->queue[snapshot->num_chunks - 1].chunk;
+	SnapshotSlot *slot = snapshot_find_slot(snapshot, worker->chunk);
 	CdcStatus status;
 
-	snapshot->asking = false;
 	if (PQresultStatus(result) != PGRES_TUPLES_OK)
 	{
-		status = question_failed(snapshot, result, now, err);
+		status = question_failed(snapshot, worker, slot, result, now, err);
 		PQclear(result);
 		return status;
 	}
-	status = snapshot_chunk_arrive(chunk, result, err);
+	status = snapshot_chunk_arrive(&slot->chunk, result, err);
 	if (status != CDC_OK)
 		return status;
-	if (!chunk->given_up)
-		go_on_behind(snapshot, chunk, now);
-	/* no second watermark will come for it, given up or not */
-	if (chunk->high == 0)
-		snapshot_chunk_reset(&snapshot->queue[--snapshot->num_chunks].chunk);
+	go_on_behind(snapshot, worker, slot, now);
+	if (slot->chunk.high == 0)
+	{
+		/* no second watermark will come: the table is no longer selected */
+		snapshot_ranges_remove(&snapshot_find_work(snapshot, slot->table)->ranges,
+							   slot->chunk.number);
+		snapshot_drop_works(snapshot);
+		snapshot_chunk_reset(&slot->chunk);
+	}
 	return CDC_OK;
 }
 
 static CdcStatus
-receive_answer(Snapshot *snapshot, int64_t now, CdcError *err)
+receive_answer(Snapshot *snapshot, SnapshotWorker *worker, int64_t now, CdcError *err)
 {
 	PGresult *result;
 	PGresult *more;
 
-	if (!PQconsumeInput(snapshot->conn) || PQflush(snapshot->conn) < 0)
-		return pgconn_error(snapshot->conn, NULL, "reading existing rows", err);
-	if (PQisBusy(snapshot->conn))
+	if (!PQconsumeInput(worker->conn) || PQflush(worker->conn) < 0)
+		return pgconn_error(worker->conn, NULL, "reading existing rows", err);
+	if (PQisBusy(worker->conn))
 		return CDC_OK;
-	result = PQgetResult(snapshot->conn);
-	while ((more = PQgetResult(snapshot->conn)) != NULL)
+	result = PQgetResult(worker->conn);
+	while ((more = PQgetResult(worker->conn)) != NULL)
 		PQclear(more);
-	return take_answer(snapshot, result, now, err);
-}
-
-bool
-snapshot_has_more(const Snapshot *snapshot)
-{
-	return snapshot->ask_table < snapshot->job.plan.num_tables;
-}
-
-bool
-snapshot_can_ask(const Snapshot *snapshot)
-{
-	return !snapshot->asking && snapshot->num_chunks < SNAPSHOT_MAX_CHUNKS &&
-		   snapshot_has_more(snapshot);
+	worker->asking = false;
+	if (!worker->dividing)
+		return take_answer(snapshot, worker, result, now, err);
+	snapshot_divide_answer(snapshot, worker, result);
+	return CDC_OK;
 }
 
 CdcStatus
 snapshot_ask_turn(Snapshot *snapshot, int64_t now, CdcError *err)
 {
-	CdcStatus status = snapshot->asking ? receive_answer(snapshot, now, err) : CDC_OK;
+	CdcStatus status = CDC_OK;
 
-	if (status == CDC_OK && snapshot_can_ask(snapshot) && !must_wait(snapshot, now))
-		status = ask(snapshot, now, err);
+	for (int i = 0; i < snapshot->num_workers && status == CDC_OK; i++)
+		if (snapshot->workers[i].asking)
+			status = receive_answer(snapshot, &snapshot->workers[i], now, err);
+	if (status == CDC_OK)
+		begin_next_table(snapshot);
+	for (int i = 0; i < snapshot->num_workers && status == CDC_OK; i++)
+		if (!snapshot->workers[i].asking)
+			status = ask(snapshot, &snapshot->workers[i], now, err);
 	return status;
 }

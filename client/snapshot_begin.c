@@ -2,6 +2,7 @@
  * snapshot_begin.c
  *		Whether existing rows are to be delivered, and where that goes on.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "log.h"
@@ -77,24 +78,91 @@ snapshot_begin_initial(Session *session, SnapshotState *state)
 
 		snapshot_state_copy(state, &empty);
 	}
-	session->start.snapshot = session->taken.snapshot =
-		snapshot_cursor_create(state, 0, 0, 0, NULL, 0);
+	session->start.snapshot = session->taken.snapshot = snapshot_cursor_create(state, NULL);
+}
+
+/*
+ * Watermarks have to be written where the stream is decoded: a connection that led to another server would
+ * read rows there, and wait for their watermarks here for ever.
+ */
+static CdcStatus
+check_same_server(const Session *session, PGconn *conn, CdcError *err)
+{
+	static const char sql[] =
+		"SELECT 1 FROM pg_catalog.pg_replication_slots WHERE slot_name = $1 AND active_pid = $2";
+	const char *slot = session->state->options->slot;
+	char pid[16];
+	const char *params[] = {slot, pid};
+	PGresult *result;
+	CdcStatus status;
+	bool same;
+
+	snprintf(pid, sizeof(pid), "%d", session->slot.active_pid);
+	status = pgconn_query_params(conn, sql, 2, params, &result, err);
+	if (status != CDC_OK)
+		return status;
+	same = PQntuples(result) == 1;
+	PQclear(result);
+	if (same)
+		return CDC_OK;
+	cdc_error(
+		err, CDC_RETRY,
+		"slot \"%s\" is not streamed by us from the server that a connection for existing rows "
+		"led to (\"%s\", port %s)",
+		slot, PQhost(conn), PQport(conn));
+	cdc_error_hint(err,
+				   "Where --dbname names several servers, all connections must lead to the same "
+				   "one: target_session_attrs=read-write finds the primary. If it names one, the "
+				   "stream has just ended.");
+	return CDC_RETRY;
+}
+
+static CdcStatus
+open_worker(Snapshot *snapshot, bool required, bool *possible, CdcError *err)
+{
+	StreamState *stream = snapshot->session->state;
+	SnapshotWorker *worker = &snapshot->workers[snapshot->num_workers++];
+	CdcStatus status =
+		pgconn_open(&worker->conn, stream->options->dbname, PGCONN_SQL, stream->interrupted, err);
+
+	if (status == CDC_OK)
+		status = snapshot_plan_check(worker->conn, required, possible, err);
+	if (status == CDC_OK && *possible)
+		status = check_same_server(snapshot->session, worker->conn, err);
+	return status;
+}
+
+/* What was asked for is tried: the table may have more room than rows.	But who waits for hours should know. */
+static void
+warn_of_large(const SnapshotPlan *plan)
+{
+	for (int i = 0; i < plan->num_tables; i++)
+	{
+		const SnapshotTable *table = &plan->tables[i];
+
+		if (table->columns == 0 && table->bytes > SNAPSHOT_WHOLE_BYTES)
+			log_line(
+				LOG_WARNING,
+				"table %s has no primary key to read it in parts by, and takes %.0f MB: if its "
+				"rows are more than %d MB, the snapshot will stop at it",
+				table->name, table->bytes / (1024 * 1024), SNAPSHOT_WHOLE_BYTES / (1024 * 1024));
+	}
 }
 
 CdcStatus
 snapshot_open_plan(Snapshot *snapshot, bool required, bool *possible, CdcError *err)
 {
-	StreamState *stream = snapshot->session->state;
-	CdcStatus status;
+	const CdcOptions *options = snapshot->session->state->options;
+	CdcStatus status = open_worker(snapshot, required, possible, err);
 
-	status =
-		pgconn_open(&snapshot->conn, stream->options->dbname, PGCONN_SQL, stream->interrupted, err);
-	if (status == CDC_OK)
-		status = snapshot_plan_check(snapshot->conn, required, possible, err);
 	if (status == CDC_OK && *possible)
-		status = snapshot_plan_read(&snapshot->job.plan, snapshot->conn, stream->options, err);
+		status = snapshot_plan_read(&snapshot->job.plan, snapshot->workers[0].conn, options, err);
 	if (status == CDC_OK && *possible && !required)
 		*possible = snapshot_plan_fits(&snapshot->job.plan, SNAPSHOT_WHOLE_BYTES);
+	else if (status == CDC_OK && *possible)
+		warn_of_large(&snapshot->job.plan);
+	while (status == CDC_OK && *possible && snapshot->num_workers < (int) options->snapshot_workers)
+		status = open_worker(snapshot, true, possible, err);
 	return status;
 }
 

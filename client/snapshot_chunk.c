@@ -219,8 +219,9 @@ drop_changed(SnapshotChunk *chunk)
 						compare_changed);
 		if (found != NULL && any_partial(chunk, found))
 		{
-			chunk->deliver = row;
-			if (row > 0)
+			/* without a key there is no place to go on from */
+			chunk->deliver = chunk->columns > 0 ? row : 0;
+			if (chunk->deliver > 0)
 				note_part_last(chunk, last);
 			return CHUNK_PART;
 		}

@@ -34,9 +34,8 @@ typedef enum ChunkVerdict
 
 typedef struct SnapshotChunk
 {
-	uint64_t number;
-	int columns;   /* of the key; 0: none */
-	bool given_up; /* what it begins behind is to be read again: nothing of it counts */
+	uint64_t number; /* 0: none */
+	int columns;     /* of the key; 0: none */
 
 	/* the window */
 	bool open; /* the first watermark has come */

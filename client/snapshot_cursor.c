@@ -18,11 +18,8 @@ struct SnapshotCursor
 {
 	SnapshotCursor *next;
 	SnapshotState end;
-	uint64_t chunk_lsn;
-	uint32_t rows;
-	int columns;
-	uint8_t *keys;
-	size_t keys_length;
+	SnapshotCursorChunk chunk; /* commit_lsn 0: of none */
+	uint8_t *keys;             /* the chunk's, ours */
 };
 
 /* All there are, oldest first. */
@@ -35,7 +32,7 @@ snapshot_state_copy(SnapshotState *to, const SnapshotState *from)
 	*to = *from;
 	to->name = text_copy(from->name);
 	to->key = text_copy(from->key);
-	to->after = text_copy(from->after);
+	snapshot_ranges_copy(&to->ranges, &from->ranges, 0, true);
 }
 
 void
@@ -43,30 +40,43 @@ snapshot_state_free(SnapshotState *state)
 {
 	free(state->name);
 	free(state->key);
-	free(state->after);
+	snapshot_ranges_clear(&state->ranges);
 	memset(state, 0, sizeof(*state));
 }
 
+/* The chunk, with all that it points to. */
+static void
+copy_chunk(SnapshotCursor *cursor, const SnapshotCursorChunk *chunk)
+{
+	cursor->chunk = *chunk;
+	/* its own range stays apart from the one before, which it may adjoin */
+	memset(&cursor->chunk.ranges, 0, sizeof(cursor->chunk.ranges));
+	for (int i = 0; i < chunk->ranges.count; i++)
+		snapshot_ranges_add(&cursor->chunk.ranges, chunk->ranges.items[i].after,
+							chunk->ranges.items[i].upto);
+	cursor->chunk.keys = NULL;
+	if (chunk->columns == 0 || chunk->keys_length == 0)
+	{
+		cursor->chunk.keys_length = 0;
+		return;
+	}
+	cursor->keys = malloc(chunk->keys_length);
+	if (cursor->keys == NULL)
+		abort();
+	memcpy(cursor->keys, chunk->keys, chunk->keys_length);
+	cursor->chunk.keys = cursor->keys;
+}
+
 const SnapshotCursor *
-snapshot_cursor_create(const SnapshotState *end, uint64_t chunk_lsn, uint32_t rows, int columns,
-					   const uint8_t *keys, size_t keys_length)
+snapshot_cursor_create(const SnapshotState *end, const SnapshotCursorChunk *chunk)
 {
 	SnapshotCursor *cursor = calloc(1, sizeof(*cursor));
 
 	if (cursor == NULL)
 		abort();
 	snapshot_state_copy(&cursor->end, end);
-	cursor->chunk_lsn = chunk_lsn;
-	cursor->rows = rows;
-	cursor->columns = columns;
-	if (columns > 0 && keys_length > 0)
-	{
-		cursor->keys = malloc(keys_length);
-		if (cursor->keys == NULL)
-			abort();
-		memcpy(cursor->keys, keys, keys_length);
-		cursor->keys_length = keys_length;
-	}
+	if (chunk != NULL)
+		copy_chunk(cursor, chunk);
 	*newest = cursor;
 	newest = &cursor->next;
 	return cursor;
@@ -83,6 +93,7 @@ snapshot_cursor_release(const SnapshotCursor *durable)
 
 		oldest = cursor->next;
 		snapshot_state_free(&cursor->end);
+		snapshot_ranges_clear(&cursor->chunk.ranges);
 		free(cursor->keys);
 		free(cursor);
 	}
@@ -92,7 +103,7 @@ bool
 snapshot_cursor_has_chunk(uint64_t commit_lsn)
 {
 	for (const SnapshotCursor *cursor = oldest; cursor != NULL; cursor = cursor->next)
-		if (cursor->chunk_lsn != 0 && cursor->chunk_lsn == commit_lsn)
+		if (cursor->chunk.commit_lsn != 0 && cursor->chunk.commit_lsn == commit_lsn)
 			return true;
 	return false;
 }
@@ -124,17 +135,17 @@ snapshot_key_to_json(const uint8_t *keys, size_t length, size_t *at, int columns
 
 /* The key of the chunk's row of that number, counted from 1. */
 static char *
-row_key(const SnapshotCursor *cursor, uint64_t row)
+row_key(const SnapshotCursorChunk *chunk, uint64_t row)
 {
 	struct json_object *array = NULL;
 	size_t at = 0;
 	char *text;
 
-	for (uint64_t i = 0; i < row && at + CDC_WATERMARK_KEY_SIZE <= cursor->keys_length; i++)
+	for (uint64_t i = 0; i < row && at + CDC_WATERMARK_KEY_SIZE <= chunk->keys_length; i++)
 	{
 		json_object_put(array);
 		at += CDC_WATERMARK_KEY_SIZE;
-		array = snapshot_key_to_json(cursor->keys, cursor->keys_length, &at, cursor->columns);
+		array = snapshot_key_to_json(chunk->keys, chunk->keys_length, &at, chunk->columns);
 		if (array == NULL)
 			break;
 	}
@@ -147,15 +158,26 @@ row_key(const SnapshotCursor *cursor, uint64_t row)
 void
 snapshot_cursor_state(const SnapshotCursor *cursor, const RecordId *id, SnapshotState *state)
 {
+	const SnapshotCursorChunk *chunk = &cursor->chunk;
+	uint64_t left;
+
 	snapshot_state_copy(state, &cursor->end);
-	if (cursor->chunk_lsn == 0 || id->commit_lsn != cursor->chunk_lsn || id->seq == 0 ||
-		id->seq > cursor->rows)
+	if (chunk->commit_lsn == 0 || id->commit_lsn != chunk->commit_lsn || id->seq == 0 ||
+		id->seq > chunk->rows)
 		return;
 	/* in the middle of the chunk; a table without a key is one chunk, and begins anew */
+	left = chunk->rows - id->seq;
 	state->finished = state->table_done = false;
-	state->rows -= cursor->rows - id->seq < state->rows ? cursor->rows - id->seq : state->rows;
-	free(state->after);
-	state->after = row_key(cursor, id->seq);
+	state->rows -= left < state->rows ? left : state->rows;
+	snapshot_ranges_clear(&state->ranges);
+	for (int i = 0; i < chunk->ranges.count; i++)
+	{
+		char *after = i == chunk->own ? row_key(chunk, id->seq) : NULL;
+
+		snapshot_ranges_add(&state->ranges, after != NULL ? after : chunk->ranges.items[i].after,
+							chunk->ranges.items[i].upto);
+		free(after);
+	}
 }
 
 const SnapshotCursor *
@@ -167,7 +189,7 @@ snapshot_cursor_carry(const SnapshotCursor *cursor, const RecordId *id)
 	if (cursor == NULL)
 		return NULL;
 	snapshot_cursor_state(cursor, id, &state);
-	carried = snapshot_cursor_create(&state, 0, 0, 0, NULL, 0);
+	carried = snapshot_cursor_create(&state, NULL);
 	snapshot_state_free(&state);
 	return carried;
 }
@@ -184,6 +206,16 @@ add_array(struct json_object *object, const char *name, const char *text)
 
 	if (array != NULL)
 		json_object_object_add(object, name, array);
+}
+
+/* As "after" where all behind a row is left, as it is unless several workers read; else as a list. */
+static void
+add_ranges(struct json_object *object, const SnapshotRanges *ranges)
+{
+	if (ranges->count == 1 && ranges->items[0].upto[0] == '\0')
+		add_array(object, "after", ranges->items[0].after);
+	else if (ranges->count > 0)
+		json_object_object_add(object, "ranges", snapshot_ranges_to_json(ranges));
 }
 
 struct json_object *
@@ -217,7 +249,7 @@ snapshot_cursor_to_json(const SnapshotCursor *cursor, const RecordId *id)
 	else
 	{
 		add_array(object, "key", state.key);
-		add_array(object, "after", state.after);
+		add_ranges(object, &state.ranges);
 	}
 	snprintf(number, sizeof(number), "%" PRIu64, state.rows);
 	json_object_object_add(object, "rows", json_object_new_string(number));
@@ -252,16 +284,32 @@ get_number(struct json_object *object, const char *name)
 	return json_object_object_get_ex(object, name, &member) ? json_object_get_int64(member) : 0;
 }
 
+/* The reverse of add_ranges(). */
+static bool
+get_ranges(struct json_object *object, SnapshotRanges *ranges)
+{
+	struct json_object *member;
+	char *after;
+
+	if (json_object_object_get_ex(object, "ranges", &member))
+		return snapshot_ranges_from_json(member, ranges);
+	after = get_array(object, "after");
+	snapshot_ranges_add(ranges, after, "");
+	free(after);
+	return true;
+}
+
 bool
 snapshot_cursor_from_json(struct json_object *object, const SnapshotCursor **cursor)
 {
 	SnapshotState state = {0};
 	struct json_object *member;
 	const char *kind = "";
+	bool good = true;
 
 	if (!json_object_is_type(object, json_type_object))
 		return false;
-	if (json_object_object_get_ex(object, "kind", &member))
+	if (json_object_object_get_ex(object, "kind", &member) && member != NULL)
 		kind = json_object_get_string(member);
 	if (strcmp(kind, kind_names[SNAPSHOT_INITIAL]) != 0 &&
 		strcmp(kind, kind_names[SNAPSHOT_BACKFILL]) != 0)
@@ -276,8 +324,10 @@ snapshot_cursor_from_json(struct json_object *object, const SnapshotCursor **cur
 	state.name = text_copy(
 		json_object_object_get_ex(object, "table", &member) ? json_object_get_string(member) : "");
 	state.key = get_array(object, "key");
-	state.after = get_array(object, "after");
-	*cursor = snapshot_cursor_create(&state, 0, 0, 0, NULL, 0);
+	if (state.relation != 0 && !state.table_done)
+		good = get_ranges(object, &state.ranges);
+	if (good)
+		*cursor = snapshot_cursor_create(&state, NULL);
 	snapshot_state_free(&state);
-	return true;
+	return good;
 }

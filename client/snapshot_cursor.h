@@ -18,6 +18,8 @@
 
 #include <json-c/json.h>
 
+#include "snapshot_ranges.h"
+
 struct RecordId;
 
 typedef enum SnapshotKind
@@ -30,14 +32,14 @@ typedef enum SnapshotKind
 typedef struct SnapshotState
 {
 	SnapshotKind kind;
-	int64_t request;   /* of a backfill: its number */
-	bool finished;     /* all of it; of a backfill still told, lest it begin again */
-	uint32_t relation; /* OID; those up to it have begun; 0: none */
-	bool table_done;   /* and it is through, too */
-	char *name;        /* its name, for messages */
-	char *key;         /* JSON array: the names of the columns that its rows are ordered by */
-	char *after;       /* JSON array: the key's values of the last row; "" : none yet */
-	uint64_t rows;     /* delivered of the snapshot so far */
+	int64_t request;       /* of a backfill: its number */
+	bool finished;         /* all of it; of a backfill still told, lest it begin again */
+	uint32_t relation;     /* OID; those up to it have begun; 0: none */
+	bool table_done;       /* and it is through, too */
+	char *name;            /* its name, for messages */
+	char *key;             /* JSON array: the names of the columns that its rows are ordered by */
+	SnapshotRanges ranges; /* of it that are left; none: see table_done */
+	uint64_t rows;         /* delivered of the snapshot so far */
 } SnapshotState;
 
 typedef struct SnapshotCursor SnapshotCursor;
@@ -46,14 +48,24 @@ typedef struct SnapshotCursor SnapshotCursor;
 extern void snapshot_state_copy(SnapshotState *to, const SnapshotState *from);
 extern void snapshot_state_free(SnapshotState *state); /* leaves it zeroed */
 
+/* The chunk of rows that a cursor is of. */
+typedef struct SnapshotCursorChunk
+{
+	uint64_t commit_lsn; /* of its records */
+	uint32_t rows;       /* that count */
+	int columns;         /* of the key */
+	const uint8_t *keys; /* as cdc.read_chunk() has them */
+	size_t keys_length;
+	SnapshotRanges ranges; /* what is left while it is delivered */
+	int own; /* which of them is its own, and begins behind its last durable row; -1: none */
+} SnapshotCursorChunk;
+
 /*
- * A cursor for the chunk of rows whose records have this commit_lsn (0: of no chunk): once the last of
- * them is durable it is as "end" says.	 keys: as cdc.read_chunk() has them, of "rows" rows with so many
- * columns.	All is copied.
+ * A cursor for the records of this chunk (NULL: of none): once the last of them is durable it is as "end"
+ * says.	 All is copied.
  */
-extern const SnapshotCursor *snapshot_cursor_create(const SnapshotState *end, uint64_t chunk_lsn,
-													uint32_t rows, int columns, const uint8_t *keys,
-													size_t keys_length);
+extern const SnapshotCursor *snapshot_cursor_create(const SnapshotState *end,
+													const SnapshotCursorChunk *chunk);
 
 /* The cursor of the last position is durable: frees all that are older.	 Takes NULL. */
 extern void snapshot_cursor_release(const SnapshotCursor *durable);

@@ -10,56 +10,41 @@
 #include "clock.h"
 #include "log.h"
 #include "snapshot_private.h"
-
-static void
-forget_oldest(Snapshot *snapshot)
-{
-	SnapshotChunk *chunk = &snapshot->queue[0].chunk;
-
-	snapshot_chunk_reset(chunk);
-	if (snapshot->num_chunks > 1)
-	{
-		snapshot->queue[0] = snapshot->queue[1];
-		memset(&snapshot->queue[1], 0, sizeof(snapshot->queue[1]));
-	}
-	snapshot->num_chunks--;
-}
-
-static SnapshotChunk *
-find_chunk(Snapshot *snapshot, uint64_t number)
-{
-	for (int i = 0; snapshot != NULL && i < snapshot->num_chunks; i++)
-		if (snapshot->queue[i].chunk.number == number)
-			return &snapshot->queue[i].chunk;
-	return NULL;
-}
+#include "text.h"
 
 void
 snapshot_note(Snapshot *snapshot, const Frame *frame)
 {
-	SnapshotChunk *chunk = find_chunk(snapshot, frame->seq);
+	SnapshotSlot *slot = snapshot != NULL ? snapshot_find_slot(snapshot, frame->seq) : NULL;
 
-	if (chunk != NULL)
-		snapshot_chunk_note(chunk, frame);
+	if (slot != NULL)
+		snapshot_chunk_note(&slot->chunk, frame);
 }
 
-/* What is asked for from now on begins behind what was delivered. */
-static void
-give_up_rest(Snapshot *snapshot)
+static const SnapshotTable *
+table_of(const Snapshot *snapshot, const SnapshotSlot *slot)
 {
-	for (int i = 1; i < snapshot->num_chunks; i++)
-		snapshot->queue[i].chunk.given_up = true;
-	snapshot_ask_again(snapshot);
+	return &snapshot->job.plan.tables[slot->table];
+}
+
+/* Fewer rows at a time, of this range: the window gets shorter. */
+static void
+read_less(const SnapshotSlot *slot, SnapshotRange *range)
+{
+	range->max_rows = slot->chunk.scanned > 1 ? (int) (slot->chunk.scanned / 2) : 1;
 }
 
 /* It has to be read again as a whole. */
 static CdcStatus
-read_again(Snapshot *snapshot, ChunkVerdict verdict, CdcError *err)
+read_again(Snapshot *snapshot, SnapshotSlot *slot, CdcError *err)
 {
-	const SnapshotTable *table = &snapshot->job.plan.tables[snapshot->queue[0].table];
-	int64_t now = clock_now();
+	const SnapshotTable *table = table_of(snapshot, slot);
+	SnapshotWork *work = snapshot_find_work(snapshot, slot->table);
+	SnapshotRange *range = snapshot_ranges_give_back(&work->ranges, slot->chunk.number, NULL);
+	bool unknown = snapshot->verdict == CHUNK_UNKNOWN;
 
-	if (verdict == CHUNK_UNKNOWN && ++snapshot->attempts > SNAPSHOT_MAX_ATTEMPTS)
+	range->attempts++;
+	if (unknown && ++range->unknown > SNAPSHOT_MAX_ATTEMPTS)
 	{
 		cdc_error(err, CDC_STOP,
 				  "table %s changes all the time, and which of its rows change is not known: its "
@@ -71,79 +56,94 @@ read_again(Snapshot *snapshot, ChunkVerdict verdict, CdcError *err)
 					   "without existing rows: --snapshot=never.");
 		return CDC_STOP;
 	}
-	if (verdict == CHUNK_UNKNOWN)
-	{
-		snapshot_pause_asking(snapshot, now);
-		snapshot->max_rows = snapshot->max_rows > 1 ? snapshot->max_rows / 2 : 1;
-	}
+	if (unknown)
+		read_less(slot, range);
+	/* a session's first chunk often meets what it is told of rules anew: that is not worth a pause */
+	if (unknown || range->attempts > 1)
+		snapshot_pause_range(range, clock_now());
 	log_line(LOG_DEBUG, "snapshot: reading rows of %s again: %s", table->name,
-			 verdict == CHUNK_UNKNOWN ? "not known which have changed"
-									  : "rules or publications have changed");
-	give_up_rest(snapshot);
-	forget_oldest(snapshot);
+			 unknown ? "not known which have changed" : "rules or publications have changed");
+	snapshot_chunk_reset(&slot->chunk);
 	return CDC_OK;
 }
 
 /* A row that changed without all of its values: it is read again, in a window as short as can be. */
 static void
-note_conflict(Snapshot *snapshot, int64_t now)
+note_conflict(Snapshot *snapshot, SnapshotSlot *slot)
 {
-	const SnapshotTable *table = &snapshot->job.plan.tables[snapshot->queue[0].table];
+	SnapshotWork *work = snapshot_find_work(snapshot, slot->table);
+	SnapshotRange *range =
+		snapshot_ranges_give_back(&work->ranges, slot->chunk.number, slot->chunk.part_last);
+	int64_t now = clock_now();
 
-	snapshot->max_rows = snapshot->queue[0].chunk.deliver > 0 ? snapshot->max_rows / 2 : 1;
-	if (snapshot->max_rows < 1)
-		snapshot->max_rows = 1;
-	if (snapshot->queue[0].chunk.deliver > 0)
+	if (slot->chunk.deliver > 0)
 	{
-		snapshot->attempts = 0;
+		read_less(slot, range);
+		snapshot->max_rows = snapshot->max_rows > 1 ? snapshot->max_rows / 2 : 1;
 		return;
 	}
-	if (++snapshot->attempts > SNAPSHOT_MAX_ATTEMPTS &&
+	range->max_rows = 1;
+	range->attempts++;
+	if (slot->chunk.columns == 0)
+		snapshot_pause_range(range, now); /* all of the table is read again, however large */
+	if (range->attempts > SNAPSHOT_MAX_ATTEMPTS &&
 		now - snapshot->conflict_logged >= SNAPSHOT_CONFLICT_LOG_INTERVAL)
 	{
 		snapshot->conflict_logged = now;
 		log_line(LOG_WARNING,
 				 "snapshot: a row of table %s changes so often that it has been read %d times in "
 				 "vain; trying on",
-				 table->name, snapshot->attempts);
+				 table_of(snapshot, slot)->name, range->attempts);
 	}
 }
 
-/* The second watermark of the oldest chunk: what of it counts, and what positions then say. */
-static CdcStatus
-settle(Snapshot *snapshot, bool configured, bool *counts, CdcError *err)
+/* What positions say while the chunk is delivered, and once it is. */
+static void
+make_cursor(Snapshot *snapshot, const SnapshotSlot *slot)
 {
-	SnapshotChunk *chunk = &snapshot->queue[0].chunk;
-	const SnapshotTable *table = &snapshot->job.plan.tables[snapshot->queue[0].table];
-	ChunkVerdict verdict = snapshot_chunk_settle(chunk, configured);
-	SnapshotState end = snapshot->delivered;
-	static char none[] = "";
+	const SnapshotChunk *chunk = &slot->chunk;
+	const SnapshotTable *table = table_of(snapshot, slot);
+	const SnapshotWork *work = &snapshot->works[0];
+	bool whole = snapshot->verdict == CHUNK_WHOLE;
+	SnapshotCursorChunk during = {.commit_lsn = chunk->high,
+								  .rows = chunk->deliver,
+								  .columns = chunk->columns,
+								  .keys = chunk->keys,
+								  .keys_length = chunk->keys_length};
+	SnapshotState *end = &snapshot->end;
+	int own;
 
-	*counts = verdict == CHUNK_WHOLE || verdict == CHUNK_PART;
+	during.own = snapshot_ranges_copy(&during.ranges, &work->ranges, chunk->number, true);
+	snapshot_state_free(end);
+	end->kind = snapshot->delivered.kind;
+	end->request = snapshot->delivered.request;
+	end->relation = table->relation;
+	end->name = text_copy(table->name);
+	end->key = text_copy(work->key);
+	end->rows = snapshot->delivered.rows + chunk->deliver;
+	own = snapshot_ranges_copy(&end->ranges, &work->ranges, chunk->number, !whole);
+	if (!whole && chunk->part_last != NULL)
+	{
+		free(end->ranges.items[own].after);
+		end->ranges.items[own].after = text_copy(chunk->part_last);
+	}
+	end->table_done = end->ranges.count == 0;
+	end->finished = end->table_done && snapshot->num_works == 1 &&
+					snapshot->next_table >= snapshot->job.plan.num_tables;
+	snapshot->cursor = snapshot_cursor_create(end, &during);
+	snapshot_ranges_clear(&during.ranges);
+}
+
+/* The second watermark of a chunk: what of it counts. */
+static CdcStatus
+settle(Snapshot *snapshot, SnapshotSlot *slot, bool configured, bool *counts, CdcError *err)
+{
+	snapshot->verdict = snapshot_chunk_settle(&slot->chunk, configured);
+	*counts = snapshot->verdict == CHUNK_WHOLE || snapshot->verdict == CHUNK_PART;
 	if (!*counts)
-		return read_again(snapshot, verdict, err);
-	if (verdict == CHUNK_WHOLE)
-		snapshot->attempts = 0;
-	else
-		note_conflict(snapshot, clock_now());
-	snapshot->read_again = verdict == CHUNK_PART;
-	if (end.relation != table->relation)
-		end.after = none;
-	end.relation = table->relation;
-	end.name = table->name;
-	end.key = table->key;
-	end.table_done = verdict == CHUNK_WHOLE && chunk->done;
-	if (verdict == CHUNK_PART && chunk->part_last != NULL)
-		end.after = chunk->part_last;
-	else if (verdict == CHUNK_WHOLE && chunk->last[0] != '\0')
-		end.after = chunk->last;
-	end.rows += chunk->deliver;
-	end.finished = end.table_done && snapshot->queue[0].table + 1 >= snapshot->job.plan.num_tables;
-	snapshot_state_free(&snapshot->end);
-	snapshot_state_copy(&snapshot->end, &end);
-	snapshot->cursor = snapshot_cursor_create(&snapshot->end, chunk->high, chunk->deliver,
-											  chunk->columns, chunk->keys, chunk->keys_length);
-	snapshot->delivering = true;
+		return read_again(snapshot, slot, err);
+	make_cursor(snapshot, slot);
+	snapshot->delivering = slot;
 	return CDC_OK;
 }
 
@@ -170,8 +170,15 @@ log_snapshot_progress(Snapshot *snapshot)
 static void
 end_chunk(Snapshot *snapshot)
 {
+	SnapshotSlot *slot = snapshot->delivering;
 	bool table_done = snapshot->end.table_done;
 
+	if (snapshot->verdict == CHUNK_PART)
+		note_conflict(snapshot, slot);
+	else
+		snapshot_ranges_remove(&snapshot_find_work(snapshot, slot->table)->ranges,
+							   slot->chunk.number);
+	snapshot_drop_works(snapshot);
 	snapshot_state_free(&snapshot->delivered);
 	snapshot->delivered = snapshot->end;
 	memset(&snapshot->end, 0, sizeof(snapshot->end));
@@ -179,15 +186,13 @@ end_chunk(Snapshot *snapshot)
 		log_line(LOG_INFO, "snapshot: table %s is through, %" PRIu64 " rows of all tables so far",
 				 snapshot->delivered.name, snapshot->delivered.rows);
 	log_snapshot_progress(snapshot);
-	if (snapshot->read_again)
-		give_up_rest(snapshot);
-	snapshot->delivering = snapshot->read_again = false;
-	forget_oldest(snapshot);
+	snapshot->delivering = NULL;
+	snapshot_chunk_reset(&slot->chunk);
 }
 
 /*
- * Second watermarks come in the order in which chunks are asked for, and where the server said that it wrote
- * them.  Anything else would deliver one chunk's rows as another's, and leave some out.
+ * Second watermarks lie where the server said that it wrote them.  Anything else would deliver one chunk's rows
+ * as another's, and leave some out.
  */
 static CdcStatus
 check_watermark(const Snapshot *snapshot, const SnapshotChunk *chunk, CdcError *err)
@@ -196,16 +201,6 @@ check_watermark(const Snapshot *snapshot, const SnapshotChunk *chunk, CdcError *
 	char here[LSN_TEXT_SIZE];
 	char there[LSN_TEXT_SIZE];
 
-	if (chunk != &snapshot->queue[0].chunk)
-	{
-		cdc_error(err, CDC_STOP,
-				  "the second watermark of chunk %" PRIu64 " of existing rows came before that of "
-				  "chunk %" PRIu64,
-				  chunk->number, snapshot->queue[0].chunk.number);
-		cdc_error_hint(err, "This is a defect of cdc_client or cdc_decoder: please report it. What "
-							"was delivered is whole; the next start goes on behind it.");
-		return CDC_STOP;
-	}
 	if (chunk->high == at)
 		return CDC_OK;
 	cdc_error(err, CDC_STOP,
@@ -219,11 +214,23 @@ check_watermark(const Snapshot *snapshot, const SnapshotChunk *chunk, CdcError *
 	return CDC_STOP;
 }
 
+/* Something of the table before has to be read again, so it is too early for this one's rows. */
+static bool
+comes_too_early(Snapshot *snapshot, SnapshotSlot *slot)
+{
+	if (snapshot->works[0].table == slot->table)
+		return false;
+	snapshot_ranges_give_back(&snapshot_find_work(snapshot, slot->table)->ranges,
+							  slot->chunk.number, NULL);
+	snapshot_chunk_reset(&slot->chunk);
+	return true;
+}
+
 CdcStatus
 snapshot_next(Snapshot *snapshot, const Frame *watermark, SnapshotStep *step, SnapshotItem *item,
 			  CdcError *err)
 {
-	SnapshotChunk *chunk = find_chunk(snapshot, watermark->seq);
+	SnapshotSlot *slot = snapshot != NULL ? snapshot_find_slot(snapshot, watermark->seq) : NULL;
 	bool counts = true;
 	bool found;
 	CdcStatus status = CDC_OK;
@@ -231,32 +238,27 @@ snapshot_next(Snapshot *snapshot, const Frame *watermark, SnapshotStep *step, Sn
 	*step = SNAPSHOT_END;
 	item->cursor = NULL;
 	item->end_seq = 0;
-	if (chunk == NULL)
+	if (slot == NULL)
 		return CDC_OK; /* its question has failed */
-	if (chunk->result == NULL)
+	if (slot->chunk.result == NULL)
 	{
 		*step = SNAPSHOT_WAIT;
 		return CDC_OK;
 	}
-	status = check_watermark(snapshot, chunk, err);
-	if (status != CDC_OK)
+	status = check_watermark(snapshot, &slot->chunk, err);
+	if (status != CDC_OK || comes_too_early(snapshot, slot))
 		return status;
-	if (chunk->given_up)
-	{
-		forget_oldest(snapshot);
-		return CDC_OK;
-	}
-	if (!snapshot->delivering)
-		status = settle(snapshot, watermark->op == CDC_WATERMARK_HIGH_VOID, &counts, err);
+	if (snapshot->delivering == NULL)
+		status = settle(snapshot, slot, watermark->op == CDC_WATERMARK_HIGH_VOID, &counts, err);
 	if (status != CDC_OK || !counts)
 		return status;
-	status = snapshot_chunk_next(chunk, &snapshot->reader, &found, err);
+	status = snapshot_chunk_next(&slot->chunk, &snapshot->reader, &found, err);
 	if (status != CDC_OK)
 		return status;
 	item->cursor = snapshot->cursor;
 	item->message = &snapshot->reader.message;
-	item->frame = &chunk->frame;
-	item->end_seq = (uint64_t) chunk->deliver + 1;
+	item->frame = &slot->chunk.frame;
+	item->end_seq = (uint64_t) slot->chunk.deliver + 1;
 	if (found)
 		*step = SNAPSHOT_RECORD;
 	else
@@ -267,5 +269,5 @@ snapshot_next(Snapshot *snapshot, const Frame *watermark, SnapshotStep *step, Sn
 void
 snapshot_taken(Snapshot *snapshot)
 {
-	snapshot_chunk_taken(&snapshot->queue[0].chunk);
+	snapshot_chunk_taken(&snapshot->delivering->chunk);
 }

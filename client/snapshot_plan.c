@@ -17,11 +17,6 @@
 #include "snapshot_chunk.h"
 #include "text.h"
 
-/* A JSON array as text[]; $N: the parameter. */
-#define ARRAY_OF(n)                                                                                \
-	"CASE WHEN $" n "::pg_catalog.json IS NOT NULL THEN "                                          \
-	"ARRAY(SELECT pg_catalog.json_array_elements_text($" n "::pg_catalog.json)) END"
-
 static CdcStatus
 impossible(bool required, CdcError *err)
 {
@@ -36,12 +31,13 @@ snapshot_plan_check(PGconn *conn, bool required, bool *possible, CdcError *err)
 {
 	/* functions of that name that are not the extension's would run with what our role may do */
 	static const char sql[] =
-		"SELECT pg_catalog.pg_is_in_recovery(), (SELECT pg_catalog.count(*) = 2 "
+		"SELECT pg_catalog.pg_is_in_recovery(), (SELECT pg_catalog.count(*) = 3 "
 		"FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid "
 		"WHERE e.extname = 'cdc_decoder' AND d.deptype = 'e' "
 		"AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass "
 		"AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid IN ("
 		"pg_catalog.to_regprocedure('cdc.snapshot_relations(text[], oid)'), "
+		"pg_catalog.to_regprocedure('cdc.key_bounds(oid, text[], text[], text[], integer)'), "
 		"pg_catalog.to_regprocedure('cdc.read_chunk(text[], oid, text[], text[], text[], text, "
 		"integer, integer, text)')))";
 	PGresult *result;
@@ -116,7 +112,8 @@ snapshot_plan_send(SnapshotPlan *plan, PGconn *conn, const CdcOptions *options, 
 	static const char sql[] =
 		"SELECT relation, pg_catalog.format('%I.%I', schema, name), rows, bytes, "
 		"pg_catalog.to_json(key), coalesce(pg_catalog.cardinality(key), 0) "
-		"FROM cdc.snapshot_relations(" ARRAY_OF("1") ", $2::pg_catalog.oid) ORDER BY relation";
+		"FROM cdc.snapshot_relations(" SNAPSHOT_ARRAY_OF(
+			"1") ", $2::pg_catalog.oid) ORDER BY relation";
 	char number[16];
 	const char *params[2] = {NULL, relation != 0 ? number : NULL};
 
@@ -202,18 +199,21 @@ snapshot_plan_ask(const SnapshotPlan *plan, PGconn *conn, const SnapshotAsk *ask
 {
 	static const char sql[] =
 		"SELECT " SNAPSHOT_CHUNK_COLUMNS
-		" FROM cdc.read_chunk(" ARRAY_OF("1") ", $2::pg_catalog.oid, " ARRAY_OF("3") ", " ARRAY_OF(
-			"4") ", NULL::pg_catalog.text[], "
-				 "$5::pg_catalog.text, $6::pg_catalog.int4, $7::pg_catalog.int4, "
-				 "$8::pg_catalog.text)";
+		" FROM cdc.read_chunk(" SNAPSHOT_ARRAY_OF("1") ", $2::pg_catalog.oid, " SNAPSHOT_ARRAY_OF(
+			"3") ", " SNAPSHOT_ARRAY_OF("4") ", " SNAPSHOT_ARRAY_OF("5") ", "
+																		 "$6::pg_catalog.text, "
+																		 "$7::pg_catalog.int4, "
+																		 "$8::pg_catalog.int4, "
+																		 "$9::pg_catalog.text)";
 	char relation[16];
 	char max_rows[16];
 	char max_bytes[16];
 	char watermark[80];
 	const char *params[] = {plan->options,
 							relation,
-							ask->table->key[0] != '\0' ? ask->table->key : NULL,
+							ask->key[0] != '\0' ? ask->key : NULL,
 							ask->after[0] != '\0' ? ask->after : NULL,
+							ask->upto[0] != '\0' ? ask->upto : NULL,
 							ask->filter,
 							max_rows,
 							max_bytes,
@@ -222,7 +222,7 @@ snapshot_plan_ask(const SnapshotPlan *plan, PGconn *conn, const SnapshotAsk *ask
 	snprintf(relation, sizeof(relation), "%" PRIu32, ask->table->relation);
 	snprintf(max_rows, sizeof(max_rows), "%d", ask->max_rows);
 	snprintf(max_bytes, sizeof(max_bytes), "%d", ask->max_bytes);
-	snprintf(watermark, sizeof(watermark), "%s 0 %" PRIu64, ask->token, ask->number);
+	snprintf(watermark, sizeof(watermark), "%s %d %" PRIu64, ask->token, ask->worker, ask->number);
 	if (!PQsendQueryParams(conn, sql, sizeof(params) / sizeof(params[0]), NULL, params, NULL, NULL,
 						   1))
 		return pgconn_error(conn, NULL, "reading existing rows", err);

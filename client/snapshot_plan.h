@@ -61,15 +61,23 @@ extern void snapshot_plan_free(SnapshotPlan *plan);
 /* The table of that OID, or the one that follows (past: always that); num_tables: there is none. */
 extern int snapshot_plan_find(const SnapshotPlan *plan, uint32_t relation, bool past);
 
+/* A JSON array as text[]; "n": the parameter. */
+#define SNAPSHOT_ARRAY_OF(n)                                                                       \
+	"CASE WHEN $" n "::pg_catalog.json IS NOT NULL THEN "                                          \
+	"ARRAY(SELECT pg_catalog.json_array_elements_text($" n "::pg_catalog.json)) END"
+
 /* A chunk, as cdc.read_chunk() has its arguments. */
 typedef struct SnapshotAsk
 {
 	const SnapshotTable *table;
+	const char *key;    /* JSON array, that the bounds are of; "": it has none */
 	const char *after;  /* JSON array; "": from the first row on */
+	const char *upto;   /* the same; "": to the last row */
 	const char *filter; /* NULL: all rows */
 	int max_rows;
 	int max_bytes;
 	const char *token;
+	int worker;
 	uint64_t number;
 } SnapshotAsk;
 

@@ -5,9 +5,11 @@
  * snapshot_begin.c decides whether there is one and where it goes on, snapshot_ask.c asks the server for
  * chunks, snapshot_deliver.c delivers them, snapshot.c holds these together.
  *
- * Two places in the work: where the next chunk that is asked for begins (ask_*), and how far what was
- * delivered reaches (delivered), which is what positions say.	When a chunk has to be read again, the
- * first is set back to the second, and chunks that were asked for meanwhile are given up.
+ * What is left of a table are ranges of its key (snapshot_ranges.h).	Workers, each with a connection and a window
+ * of its own (plugin/cdc_snapshot_window.h), take ranges and have chunks of them read; what is delivered at
+ * a chunk's second watermark is taken off the list, and the rest of it is free again.  Positions say what is
+ * left.	A table's last chunks may have to be read again, so the next table's are only delivered when nothing
+ * is left of it; but they are read meanwhile.
  */
 #ifndef CDC_SNAPSHOT_PRIVATE_H
 #define CDC_SNAPSHOT_PRIVATE_H
@@ -17,8 +19,8 @@
 #include "snapshot_chunk.h"
 #include "snapshot_plan.h"
 
-/* One is delivered while the next one is read. */
-#define SNAPSHOT_MAX_CHUNKS 2
+/* Each worker reads one while another is delivered. */
+#define SNAPSHOT_MAX_CHUNKS (SNAPSHOT_MAX_WORKERS + 1)
 
 /* Of a table that cannot be read in parts, as it is stored. */
 #define SNAPSHOT_WHOLE_BYTES (64 * 1024 * 1024)
@@ -35,37 +37,58 @@ typedef struct SnapshotJob
 	char *filter; /* a condition on the rows, SQL; NULL: all of them */
 } SnapshotJob;
 
+/* A table of which something is left. */
+typedef struct SnapshotWork
+{
+	int table; /* of the plan */
+	char *key; /* that the ranges are of, JSON array: as it was when they were first read */
+	SnapshotRanges ranges;
+} SnapshotWork;
+
+/* The one that is being delivered, and the one after it. */
+#define SNAPSHOT_MAX_WORKS 2
+
+typedef struct SnapshotWorker
+{
+	PGconn *conn;
+	bool asking;    /* an answer is awaited */
+	bool dividing;  /* it tells where to divide a range; else it is a chunk */
+	bool limited;   /* the chunk is one of fewer rows than the time allows */
+	uint64_t chunk; /* its number, by which the range is taken */
+	int64_t asked;  /* when */
+} SnapshotWorker;
+
+typedef struct SnapshotSlot
+{
+	SnapshotChunk chunk; /* number 0: the slot is free */
+	int table;           /* of the plan */
+} SnapshotSlot;
+
 struct Snapshot
 {
 	Session *session;
-	PGconn *conn;
 	bool active; /* there is a job */
 	SnapshotJob job;
-	SnapshotState delivered;
-	FrameReader reader; /* of chunks: relations are announced in each anew */
+	SnapshotState delivered; /* of the job, so far */
+	FrameReader reader;      /* of chunks: relations are announced in each anew */
 
-	/* where the next chunk begins */
-	int ask_table; /* of the plan; past the last: all has been asked for */
-	char *ask_after;
-	bool asking;        /* an answer is awaited, for the newest chunk */
-	int64_t asked;      /* when */
-	int64_t not_before; /* a pause */
-	int max_rows;
+	SnapshotWork works[SNAPSHOT_MAX_WORKS];
+	int num_works;
+	int next_table; /* of the plan, which has not been begun */
 
-	struct
-	{
-		SnapshotChunk chunk;
-		int table;
-	} queue[SNAPSHOT_MAX_CHUNKS]; /* oldest first */
-	int num_chunks;
+	SnapshotWorker workers[SNAPSHOT_MAX_WORKERS];
+	int num_workers;
+	SnapshotSlot slots[SNAPSHOT_MAX_CHUNKS];
 	uint64_t last_number;
+	int64_t not_before; /* a pause of all workers */
+	int max_rows;       /* of a chunk */
 
-	/* of the oldest, once its second watermark has come */
-	bool delivering;
-	bool read_again; /* from where it ends */
+	/* once a chunk's second watermark has come */
+	SnapshotSlot *delivering; /* NULL: none */
+	ChunkVerdict verdict;
 	const SnapshotCursor *cursor;
 	SnapshotState end;
-	int attempts; /* at the same place */
+
 	int64_t conflict_logged;
 	bool lagging; /* waits for the sink, and has said so */
 
@@ -73,6 +96,17 @@ struct Snapshot
 	uint64_t rows_before; /* delivered by earlier sessions */
 	int64_t progress_logged;
 };
+
+/* snapshot.c */
+
+/* The table's work; NULL: nothing is left of it. */
+extern SnapshotWork *snapshot_find_work(Snapshot *snapshot, int table);
+
+/* The chunk of that number; NULL: it is not known, or no longer. */
+extern SnapshotSlot *snapshot_find_slot(Snapshot *snapshot, uint64_t number);
+
+/* Forgets works of which nothing is left. */
+extern void snapshot_drop_works(Snapshot *snapshot);
 
 /* snapshot_begin.c */
 
@@ -86,7 +120,10 @@ extern CdcStatus snapshot_wanted(Session *session, bool found, SnapshotState *st
 /* Was it asked for by an option, rather than by default? */
 extern bool snapshot_is_asked_for(const CdcOptions *options);
 
-/* Connects, and reads what there is to be read.	Not required, and not possible: *possible is false. */
+/*
+ * Connects the workers, and reads what there is to be read.	 Not required, and not possible: *possible is
+ * false.
+ */
 extern CdcStatus snapshot_open_plan(Snapshot *snapshot, bool required, bool *possible,
 									CdcError *err) CDC_MUST_CHECK;
 
@@ -95,19 +132,19 @@ extern void snapshot_begin_initial(Session *session, SnapshotState *state);
 
 /* snapshot_ask.c */
 
-/* Begins to ask behind what was delivered. */
-extern void snapshot_ask_again(Snapshot *snapshot);
+/* Begins to ask for what the state says is left. */
+extern void snapshot_ask_begin(Snapshot *snapshot, const SnapshotState *state);
 
-/* Is there anything left to be asked for? */
-extern bool snapshot_has_more(const Snapshot *snapshot);
-
-/* Is there a question to be asked, which waits for its time only? */
-extern bool snapshot_can_ask(const Snapshot *snapshot);
-
-/* Takes an answer that has come, and asks what can be asked, without waiting. */
+/* Takes answers that have come, and asks what can be asked, without waiting. */
 extern CdcStatus snapshot_ask_turn(Snapshot *snapshot, int64_t now, CdcError *err) CDC_MUST_CHECK;
 
-/* Pauses before what was asked is asked again. */
-extern void snapshot_pause_asking(Snapshot *snapshot, int64_t now);
+/* When there is something to be asked at the earliest; INT64_MAX: nothing, until something else happens. */
+extern int64_t snapshot_ask_deadline(const Snapshot *snapshot);
+
+/* Is nothing left to be asked for, answered or delivered? */
+extern bool snapshot_is_through(const Snapshot *snapshot);
+
+/* The range's beginning was read in vain: pauses before it is read again, ever longer. */
+extern void snapshot_pause_range(SnapshotRange *range, int64_t now);
 
 #endif /* CDC_SNAPSHOT_PRIVATE_H */

@@ -113,45 +113,6 @@ read_watermark(Chunk *chunk, const char *text)
 	pfree(whole);
 }
 
-/* The rows read before were of the same key, or what comes after the last of them means nothing. */
-static void
-require_same_key(Chunk *chunk, ArrayType *array)
-{
-	List *names = cdc_scan_key_names(&chunk->key, chunk->relation);
-	Datum *texts;
-	int count;
-	bool same;
-
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &texts, NULL, &count);
-	same = count == list_length(names);
-	for (int i = 0; same && i < count; i++)
-		same = strcmp(TextDatumGetCString(texts[i]), list_nth(names, i)) == 0;
-	if (!same)
-		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("the primary key of table \"%s\" is not the one that its rows were read by "
-					   "so far",
-					   RelationGetRelationName(chunk->relation)),
-				errhint("Have the table read anew."));
-}
-
-static void
-open_relation(Chunk *chunk, Oid relid)
-{
-	Relation relation = try_relation_open(relid, AccessShareLock);
-
-	if (relation == NULL)
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE),
-				errmsg("relation with OID %u does not exist", relid));
-	chunk->relation = relation;
-	if (relation->rd_rel->relkind != RELKIND_RELATION ||
-		relation->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
-		ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				errmsg("\"%s\" is not a table whose changes are decoded",
-					   RelationGetRelationName(relation)),
-				errhint("Rows are read of ordinary tables and of partitions, each by itself."));
-	cdc_snapshot_require_access(relation);
-}
-
 /* What is made of its rows, as rules and publications say now. */
 static void
 configure(Chunk *chunk)
@@ -312,21 +273,6 @@ read_rows(Chunk *chunk, const CdcScanLimit *limit)
 }
 
 static Datum
-text_array(char **texts, int count)
-{
-	Datum *elements = palloc(sizeof(Datum) * Max(count, 1));
-
-	for (int i = 0; i < count; i++)
-	{
-		/* back from UTF-8: it is converted again on its way to the client */
-		char *text = pg_any_to_server(texts[i], strlen(texts[i]), PG_UTF8);
-
-		elements[i] = CStringGetTextDatum(text);
-	}
-	return PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT));
-}
-
-static Datum
 make_result(Chunk *chunk, TupleDesc desc)
 {
 	StringInfo message = &chunk->session->message;
@@ -339,7 +285,7 @@ make_result(Chunk *chunk, TupleDesc desc)
 	values[OUT_SCANNED] = Int32GetDatum(list_length(chunk->tuples));
 	nulls[OUT_LAST] = chunk->last == NULL;
 	if (chunk->last)
-		values[OUT_LAST] = text_array(chunk->last, chunk->key.ncolumns);
+		values[OUT_LAST] = cdc_scan_key_array(&chunk->key, chunk->last);
 	values[OUT_DONE] = BoolGetDatum(chunk->done);
 	values[OUT_KEYS] = PointerGetDatum(cstring_to_text_with_len(chunk->keys.data, chunk->keys.len));
 	SET_VARSIZE(message->data, message->len);
@@ -380,15 +326,15 @@ cdc_read_chunk(PG_FUNCTION_ARGS)
 	limit.rows = count_argument(fcinfo, ARG_MAX_ROWS, "max_rows");
 	limit.bytes = count_argument(fcinfo, ARG_MAX_BYTES, "max_bytes");
 	chunk->session = cdc_snapshot_session_start(PG_GETARG_ARRAYTYPE_P(ARG_OPTIONS));
-	open_relation(chunk, PG_GETARG_OID(ARG_RELATION));
+	chunk->relation = cdc_snapshot_open_relation(PG_GETARG_OID(ARG_RELATION));
 	read_watermark(chunk, text_to_cstring(PG_GETARG_TEXT_PP(ARG_WATERMARK)));
 	initStringInfo(&chunk->keys);
 	cdc_scan_key_open(&chunk->key, chunk->relation);
 	if (chunk->key.index == NULL)
 		limit.rows = 0;
 	cdc_settings_pin(&chunk->session->settings);
-	if (!PG_ARGISNULL(ARG_KEY) && !PG_ARGISNULL(ARG_AFTER))
-		require_same_key(chunk, PG_GETARG_ARRAYTYPE_P(ARG_KEY));
+	if (!PG_ARGISNULL(ARG_KEY) && (!PG_ARGISNULL(ARG_AFTER) || !PG_ARGISNULL(ARG_UPTO)))
+		cdc_scan_key_require(&chunk->key, chunk->relation, PG_GETARG_ARRAYTYPE_P(ARG_KEY));
 	cdc_scan_key_set_bounds(&chunk->key, chunk->relation, array_argument(fcinfo, ARG_AFTER),
 							array_argument(fcinfo, ARG_UPTO));
 	if (!PG_ARGISNULL(ARG_FILTER))

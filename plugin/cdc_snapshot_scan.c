@@ -111,9 +111,29 @@ cdc_scan_key_names(const CdcScanKey *key, Relation relation)
 	return names;
 }
 
-/* The values of a bound, one for each of the key's columns. */
-static Datum *
-read_bound(const CdcScanKey *key, Relation relation, ArrayType *array)
+void
+cdc_scan_key_require(const CdcScanKey *key, Relation relation, ArrayType *array)
+{
+	List *names = cdc_scan_key_names(key, relation);
+	Datum *texts;
+	bool *nulls;
+	int count;
+	bool same;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &texts, &nulls, &count);
+	same = count == list_length(names);
+	for (int i = 0; same && i < count; i++)
+		same = !nulls[i] && strcmp(TextDatumGetCString(texts[i]), list_nth(names, i)) == 0;
+	if (!same)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("the primary key of table \"%s\" is not the one that its rows were read by "
+					   "so far",
+					   RelationGetRelationName(relation)),
+				errhint("Have the table read anew."));
+}
+
+Datum *
+cdc_scan_key_values(const CdcScanKey *key, Relation relation, ArrayType *array)
 {
 	Datum *values = palloc(sizeof(Datum) * Max(key->ncolumns, 1));
 	Datum *texts;
@@ -193,9 +213,20 @@ cdc_scan_key_set_bounds(CdcScanKey *key, Relation relation, ArrayType *after, Ar
 					   RelationGetRelationName(relation)),
 				errhint("Make one, or have the table read anew."));
 	if (after)
-		add_bound(key, read_bound(key, relation, after), BTGreaterStrategyNumber);
+		add_bound(key, cdc_scan_key_values(key, relation, after), BTGreaterStrategyNumber);
 	if (upto)
-		add_bound(key, read_bound(key, relation, upto), BTLessEqualStrategyNumber);
+		add_bound(key, cdc_scan_key_values(key, relation, upto), BTLessEqualStrategyNumber);
+}
+
+int
+cdc_scan_key_compare(const CdcScanKey *key, const Datum *a, const Datum *b)
+{
+	int32 order = 0;
+
+	for (int i = 0; i < key->ncolumns && order == 0; i++)
+		order = DatumGetInt32(FunctionCall2Coll(index_getprocinfo(key->index, i + 1, BTORDER_PROC),
+												key->index->rd_indcollation[i], a[i], b[i]));
+	return order;
 }
 
 /* What the row's values take beyond their stored size once they are decompressed, as a record has them. */
@@ -293,15 +324,41 @@ cdc_scan_rows(CdcScanKey *key, Relation relation, Snapshot snapshot, const CdcSc
 }
 
 char **
-cdc_scan_key_texts(CdcScanKey *key, const Datum *values)
+cdc_scan_key_column_texts(CdcScanKey *key, const Datum *values)
 {
 	char **texts = palloc(sizeof(char *) * Max(key->ncolumns, 1));
 
 	for (int i = 0; i < key->ncolumns; i++)
 	{
-		char *text = OutputFunctionCall(&key->output[i], values[key->attnums[i] - 1]);
+		char *text = OutputFunctionCall(&key->output[i], values[i]);
 
 		texts[i] = pg_server_to_any(text, strlen(text), PG_UTF8);
 	}
 	return texts;
+}
+
+char **
+cdc_scan_key_texts(CdcScanKey *key, const Datum *values)
+{
+	Datum columns[INDEX_MAX_KEYS] = {0};
+
+	for (int i = 0; i < key->ncolumns; i++)
+		columns[i] = values[key->attnums[i] - 1];
+	return cdc_scan_key_column_texts(key, columns);
+}
+
+Datum
+cdc_scan_key_array(const CdcScanKey *key, char **texts)
+{
+	Datum *elements = palloc(sizeof(Datum) * Max(key->ncolumns, 1));
+
+	for (int i = 0; i < key->ncolumns; i++)
+	{
+		/* back from UTF-8: it is converted again on its way to the client */
+		char *text = pg_any_to_server(texts[i], strlen(texts[i]), PG_UTF8);
+
+		elements[i] = CStringGetTextDatum(text);
+	}
+	return PointerGetDatum(
+		construct_array(elements, key->ncolumns, TEXTOID, -1, false, TYPALIGN_INT));
 }

@@ -39,6 +39,18 @@ extern void cdc_scan_key_close(CdcScanKey *key);
 extern List *cdc_scan_key_names(const CdcScanKey *key, Relation relation);
 
 /*
+ * ERROR unless these are the names of the key's columns: what was read by another key says nothing about
+ * where to go on by this one.
+ */
+extern void cdc_scan_key_require(const CdcScanKey *key, Relation relation, ArrayType *names);
+
+/* The values of a key in text, one for each column; ERROR where they are not values of these. */
+extern Datum *cdc_scan_key_values(const CdcScanKey *key, Relation relation, ArrayType *array);
+
+/* < 0, 0, > 0, as a row with the one key comes before, is, or comes after that with the other. */
+extern int cdc_scan_key_compare(const CdcScanKey *key, const Datum *a, const Datum *b);
+
+/*
  * Only rows past "after", and up to "upto" (arrays of text, as the types print them under pinned
  * settings; NULL: no such bound).  ERROR where they are not values of the key's columns.
  */
@@ -52,7 +64,14 @@ extern void cdc_scan_key_set_bounds(CdcScanKey *key, Relation relation, ArrayTyp
 extern List *cdc_scan_rows(CdcScanKey *key, Relation relation, Snapshot snapshot,
 						   const CdcScanLimit *limit, bool *done);
 
-/* A row's key, a text in UTF-8 for each of its columns, in CurrentMemoryContext. */
+/*
+ * A row's key, a text in UTF-8 for each of its columns, in CurrentMemoryContext: of the values of all of the
+ * table's columns, or of the key's.
+ */
 extern char **cdc_scan_key_texts(CdcScanKey *key, const Datum *values);
+extern char **cdc_scan_key_column_texts(CdcScanKey *key, const Datum *values);
+
+/* These texts as text[], in the database's encoding again. */
+extern Datum cdc_scan_key_array(const CdcScanKey *key, char **texts);
 
 #endif /* CDC_SNAPSHOT_SCAN_H */

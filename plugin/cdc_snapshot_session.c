@@ -6,7 +6,9 @@
 
 #include <limits.h>
 
+#include "access/relation.h"
 #include "access/xlog.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
@@ -187,6 +189,24 @@ cdc_snapshot_require_access(Relation relation)
 					   RelationGetRelationName(relation)),
 				errhint("Existing rows are read by a role with REPLICATION or BYPASSRLS, or the "
 						"table's owner."));
+}
+
+Relation
+cdc_snapshot_open_relation(Oid relid)
+{
+	Relation relation = try_relation_open(relid, AccessShareLock);
+
+	if (relation == NULL)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE),
+				errmsg("relation with OID %u does not exist", relid));
+	if (relation->rd_rel->relkind != RELKIND_RELATION ||
+		relation->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
+		ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				errmsg("\"%s\" is not a table whose changes are decoded",
+					   RelationGetRelationName(relation)),
+				errhint("Rows are read of ordinary tables and of partitions, each by itself."));
+	cdc_snapshot_require_access(relation);
+	return relation;
 }
 
 /* As for cdc.preview(): whoever owns the table made the rules for it, and could read there. */

@@ -43,6 +43,12 @@ extern void cdc_snapshot_session_end(CdcSnapshotSession *session);
 /* ERROR unless the caller may have what the table holds: by SELECT, or since they may replicate. */
 extern void cdc_snapshot_require_access(Relation relation);
 
+/*
+ * The table of that OID, locked (ACCESS SHARE, for the caller to keep) and its rows for the caller to have;
+ * ERROR unless it is there and its changes are decoded.
+ */
+extern Relation cdc_snapshot_open_relation(Oid relid);
+
 /* ERROR unless the caller may have what rules look up for it elsewhere, too. */
 extern void cdc_snapshot_require_lookups(Relation relation, const CdcRelation *known);
 

@@ -1078,6 +1078,14 @@ CREATE FUNCTION @extschema@.read_chunk(options text[], relation oid, key text[],
 COMMENT ON FUNCTION @extschema@.read_chunk(text[], oid, text[], text[], text[], text, integer, integer, text) IS
 	'a chunk of existing rows as records, read between two watermarks; for cdc_client';
 
+-- Keys by which the table's rows past "after" and up to "upto" can be divided into so many parts of about the same
+-- size, or fewer where these would be small; none for a table without a key.
+CREATE FUNCTION @extschema@.key_bounds(relation oid, key text[], after text[], upto text[], parts integer)
+	RETURNS TABLE (n integer, bound text[])
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cdc_key_bounds';
+COMMENT ON FUNCTION @extschema@.key_bounds(oid, text[], text[], text[], integer) IS
+	'keys that divide a table into parts of about the same size; for cdc_client';
+
 -- Existing rows of a table on request, while streams go on: cdc.backfill(), cdc_client backfill.	 What is written
 -- here is not captured: hence user catalog tables.	 Requests stay, since a stream's position in its sink tells
 -- how far it is by their numbers; of a pipeline these rise in the order of commit.

@@ -142,6 +142,43 @@ foreach my $bad (
 	like($stderr, $error, "refused: $error");
 }
 
+# Where a table can be divided for several workers
+$node->safe_psql('postgres', q(
+	CREATE TABLE sparse (a text COLLATE "C", b int, v int, PRIMARY KEY (b, a)) WITH (fillfactor = 10);
+	INSERT INTO sparse SELECT 'k' || g % 7, (g * 7919) % 30011, g FROM generate_series(1, 30000) g;
+	DELETE FROM sparse WHERE b < 3000;
+	CREATE TABLE sparse_empty (id int PRIMARY KEY)));
+sub bounds
+{
+	my ($relation, $key, $after, $upto, $parts) = @_;
+	return "FROM cdc.key_bounds('$relation'::regclass, $key, $after, $upto, $parts)";
+}
+is($node->safe_psql('postgres', 'WITH bounds AS (SELECT n, bound[2] AS a, bound[1]::int AS b '
+		  . bounds('sparse', q('{b,a}'), 'NULL', 'NULL', 8)
+		  . q~) SELECT count(*), min(n), max(n), count(*) FILTER (WHERE NOT EXISTS (SELECT FROM sparse s WHERE (s.b, s.a) = (x.b, x.a))),
+			bool_and((SELECT count(*) FROM sparse s WHERE (s.b, s.a) <= (x.b, x.a)
+				AND NOT EXISTS (SELECT FROM bounds p WHERE p.n = x.n - 1 AND (s.b, s.a) <= (p.b, p.a))) BETWEEN 500 AND 10000)
+			FROM bounds x~),
+	'7|1|7|0|t', 'bounds are keys of rows in their order, and parts are about equal');
+is($node->safe_psql('postgres', q~SELECT count(*) > 1 AND bool_and(bound[1]::int > 10000 AND bound[1]::int <= 20000) ~
+	  . bounds('sparse', q('{b,a}'), q('{10000,zzz}'), q('{20000,zzz}'), 8)), 't', 'within a range');
+is($node->safe_psql('postgres', 'SELECT count(*) ' . bounds('sparse', q('{b,a}'), q('{10000,x}'), q('{10001,x}'), 8)),
+	'0', 'a small range is not worth it');
+is($node->safe_psql('postgres', "SELECT count(*) " . bounds($_, 'NULL', 'NULL', 'NULL', 8)), '0', "$_ is not divided")
+  foreach qw(t keyless sparse_empty);
+foreach my $bad (
+	[ qr/is not the one that its rows were read by so far/, 'sparse', q('{a,b}'), 'NULL', 'NULL', 8 ],
+	[ qr/a key of "sparse" has 2 values, not 1/, 'sparse', q('{b,a}'), q('{1}'), 'NULL', 8 ],
+	[ qr/parts must be from 1 to 1024, not 0/, 'sparse', 'NULL', 'NULL', 'NULL', 0 ],
+	[ qr/parts must be from 1 to 1024, not 1025/, 'sparse', 'NULL', 'NULL', 'NULL', 1025 ],
+	[ qr/relation and parts must not be NULL/, 'sparse', 'NULL', 'NULL', 'NULL', 'NULL' ],
+	[ qr/"parts" is not a table whose changes are decoded/, 'parts', 'NULL', 'NULL', 'NULL', 8 ])
+{
+	my ($error, @arguments) = @$bad;
+	my (undef, undef, $stderr) = $node->psql('postgres', 'SELECT * ' . bounds(@arguments));
+	like($stderr, $error, "refused: $error");
+}
+
 # Who may read
 $node->safe_psql('postgres', q(
 	CREATE ROLE nobody LOGIN; CREATE ROLE reader LOGIN; CREATE ROLE streamer LOGIN REPLICATION;
@@ -150,6 +187,8 @@ foreach my $role ([ 'nobody', 0 ], [ 'reader', 1 ], [ 'streamer', 1 ])
 {
 	my (undef, $stdout, $stderr) = $node->psql('postgres', "SET ROLE $role->[0];" . chunk_sql('rows', 't'));
 	is($stdout, $role->[1] ? '20' : '', "$role->[0]") or diag($stderr);
+	(undef, $stdout, $stderr) = $node->psql('postgres', "SET ROLE $role->[0]; SELECT count(*) " . bounds('t', 'NULL', 'NULL', 'NULL', 8));
+	is($stdout, $role->[1] ? '0' : '', "$role->[0], where it can be divided") or diag($stderr);
 }
 $node->safe_psql('postgres', 'ALTER TABLE t ENABLE ROW LEVEL SECURITY');
 my (undef, undef, $denied) = $node->psql('postgres', 'SET ROLE reader;' . chunk_sql('rows', 't'));

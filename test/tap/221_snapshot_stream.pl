@@ -120,6 +120,10 @@ $node->safe_psql('postgres', q(CREATE TABLE large (v text); ALTER TABLE large AL
 ($code, $log) = run_client($db, 'large', "file://$dir/large.ndjson", '--create-slot', '--until=now');
 is($code, 0, 'by default it goes on without existing rows, too, where a table could not be read') or diag($log);
 like($log, qr/existing rows are not read: table public\.large has no primary key/, 'which is named');
+($code, $log) = run_client($db, 'asked', "file://$dir/asked.ndjson", '--create-slot', '--snapshot=initial', '--until=now');
+is($code, 2, 'where existing rows were asked for, it stops there');
+like($log, qr/table public\.large has no primary key to read it in parts by, and takes \d+ MB.*table public\.items is through.*they are more than 64 MB/s,
+	'having said so before the first row');
 # functions that somebody made under the extension's names are not called
 $node->safe_psql('bare', q(
 	CREATE TABLE called (by name); CREATE SCHEMA cdc;

@@ -116,7 +116,7 @@ check_replay('replayed, it is what the tables hold', $node, [qw(items parted_1 p
 my $out = output_file('stdout');
 open(my $handle, '>', $out) or die $!;
 create_slot($node, 'postgres', 'o');
-$client = start_client($db, 'o', '-', stdout => $handle, args => [ '--snapshot=initial' ]);
+$client = start_client($db, 'o', '-', stdout => $handle, args => [ '--snapshot=initial', '--max-rate=6000' ]); # still under way then
 wait_log($client, qr/streaming slot/);
 $node->safe_psql('postgres', q(SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = 'o' AND active));
 wait_log($client, qr/snapshot of existing rows: through/);

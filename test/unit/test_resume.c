@@ -215,10 +215,13 @@ half_a_snapshot(void)
 						  .relation = 16400,
 						  .name = "public.t",
 						  .key = "[\"id\"]",
-						  .after = "[\"7\"]",
 						  .rows = 7};
+	const SnapshotCursor *cursor;
 
-	return snapshot_cursor_create(&half, 0, 0, 0, NULL, 0);
+	snapshot_ranges_add(&half.ranges, "[\"7\"]", "");
+	cursor = snapshot_cursor_create(&half, NULL);
+	snapshot_ranges_clear(&half.ranges);
+	return cursor;
 }
 
 static void

@@ -1,6 +1,6 @@
 /*
  * test_sidecar.c
- *		The sidecar of a file: its slots as bytes, spoilt ones, and which of the two counts.
+ *		The sidecar of a file: its slots as bytes, spoilt ones, long ones, and which of them counts.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,7 +39,8 @@ some_state(uint64_t generation)
 static void
 slots_read_back(void **state)
 {
-	uint8_t slot[SIDECAR_SLOT_SIZE];
+	uint8_t slot[SIDECAR_LONG_SLOT_SIZE];
+	size_t size;
 	SidecarState in = some_state(UINT64_C(0x123456789abcdef0));
 	SidecarState out;
 
@@ -47,8 +48,8 @@ slots_read_back(void **state)
 	/* the longest names there can be, each byte escaped */
 	memset(in.source.database, '\x01', sizeof(in.source.database) - 1);
 	memset(in.source.slot, '"', sizeof(in.source.slot) - 1);
-	assert_int_equal(sidecar_encode(slot, &in, &err), CDC_OK);
-	assert_true(sidecar_decode(slot, sizeof(slot), &out));
+	assert_int_equal(sidecar_encode(slot, &in, &size, &err), CDC_OK);
+	assert_true(sidecar_decode(slot, size, &out));
 	assert_int_equal(out.generation, in.generation);
 	assert_int_equal(out.file, 7);
 	assert_int_equal(out.offset, in.offset);
@@ -57,23 +58,24 @@ slots_read_back(void **state)
 	assert_int_equal(record_id_compare(&out.position.id, &in.position.id), 0);
 
 	in.has_position = false;
-	assert_int_equal(sidecar_encode(slot, &in, &err), CDC_OK);
-	assert_true(sidecar_decode(slot, sizeof(slot), &out));
+	assert_int_equal(sidecar_encode(slot, &in, &size, &err), CDC_OK);
+	assert_true(sidecar_decode(slot, size, &out));
 	assert_false(out.has_position);
-	assert_false(sidecar_decode(slot, sizeof(slot) - 1, &out));
+	assert_false(sidecar_decode(slot, size - 1, &out));
 }
 
 /* A slot in which any bit that counts is wrong is none. */
 static void
 spoilt_slots_are_none(void **state)
 {
-	uint8_t slot[SIDECAR_SLOT_SIZE];
+	uint8_t slot[SIDECAR_LONG_SLOT_SIZE];
+	size_t size;
 	SidecarState in = some_state(1);
 	SidecarState out;
 	size_t used;
 
 	(void) state;
-	assert_int_equal(sidecar_encode(slot, &in, &err), CDC_OK);
+	assert_int_equal(sidecar_encode(slot, &in, &size, &err), CDC_OK);
 	used = (size_t) ((uint8_t *) memchr(slot + 50, '\n', SIDECAR_SLOT_SIZE - 50) - slot);
 	assert_true(used > 200);
 	for (size_t at = 0; at < used; at++)
@@ -81,36 +83,49 @@ spoilt_slots_are_none(void **state)
 		for (int bit = 0; bit < 8; bit++)
 		{
 			slot[at] ^= (uint8_t) (1 << bit);
-			assert_false(sidecar_decode(slot, sizeof(slot), &out));
+			assert_false(sidecar_decode(slot, size, &out));
 			slot[at] ^= (uint8_t) (1 << bit);
 		}
 	}
-	assert_true(sidecar_decode(slot, sizeof(slot), &out));
+	assert_true(sidecar_decode(slot, size, &out));
+}
+
+/* Writes the state where it belongs in a sidecar. */
+static size_t
+put_slot(uint8_t *file, const SidecarState *state)
+{
+	static uint8_t slot[SIDECAR_LONG_SLOT_SIZE];
+	size_t size;
+
+	assert_int_equal(sidecar_encode(slot, state, &size, &err), CDC_OK);
+	memcpy(file + sidecar_slot_offset(state->generation, size), slot, size);
+	return size;
 }
 
 static void
 newer_slot_wins(void **state)
 {
-	uint8_t file[SIDECAR_SIZE] = {0};
+	static uint8_t file[SIDECAR_SIZE];
 	SidecarState first = some_state(10);
 	SidecarState second = some_state(11);
 	SidecarState out;
 
 	(void) state;
+	memset(file, 0, sizeof(file));
 	assert_false(sidecar_choose(file, sizeof(file), &out));
 	assert_false(sidecar_choose(file, 0, &out));
-	assert_int_equal(sidecar_slot_offset(10), 0);
-	assert_int_equal(sidecar_slot_offset(11), SIDECAR_SLOT_SIZE);
-	assert_int_equal(sidecar_encode(file, &first, &err), CDC_OK);
+	assert_int_equal(sidecar_slot_offset(10, SIDECAR_SLOT_SIZE), 0);
+	assert_int_equal(sidecar_slot_offset(11, SIDECAR_SLOT_SIZE), SIDECAR_SLOT_SIZE);
+	put_slot(file, &first);
 	assert_true(sidecar_choose(file, sizeof(file), &out));
 	assert_int_equal(out.generation, 10);
 	assert_true(sidecar_choose(file, SIDECAR_SLOT_SIZE, &out));
-	assert_int_equal(sidecar_encode(file + SIDECAR_SLOT_SIZE, &second, &err), CDC_OK);
+	put_slot(file, &second);
 	assert_true(sidecar_choose(file, sizeof(file), &out));
 	assert_int_equal(out.generation, 11);
 	first.generation = 12;
-	assert_int_equal(sidecar_encode(file, &first, &err), CDC_OK);
-	assert_true(sidecar_choose(file, sizeof(file), &out));
+	put_slot(file, &first);
+	assert_true(sidecar_choose(file, 2 * SIDECAR_SLOT_SIZE, &out));
 	assert_int_equal(out.generation, 12);
 	file[100] ^= 1;
 	assert_true(sidecar_choose(file, sizeof(file), &out));
@@ -119,28 +134,78 @@ newer_slot_wins(void **state)
 	assert_int_equal(sidecar_checksum((const uint8_t *) "123456789", 9), 0xE3069283);
 }
 
-/* A snapshot's keys may be of any length; what does not fit is said, not cut. */
-static void
-what_does_not_fit_is_refused(void **state)
+/* A cursor whose ranges have keys of so many bytes. */
+static const SnapshotCursor *
+long_cursor(size_t bytes, int ranges)
 {
-	static char longest[2 * SIDECAR_SLOT_SIZE];
-	SnapshotState half = {.kind = SNAPSHOT_INITIAL,
-						  .relation = 16400,
-						  .name = "public.t",
-						  .key = "[\"id\"]",
-						  .rows = 7};
-	SidecarState in = some_state(1);
-	uint8_t slot[SIDECAR_SLOT_SIZE];
+	SnapshotState state = {
+		.kind = SNAPSHOT_INITIAL, .relation = 5, .name = "public.t", .key = "[\"id\"]"};
+	char *key = malloc(bytes + 5);
+	const SnapshotCursor *cursor;
+
+	assert_non_null(key);
+	memset(key, 'k', bytes + 4);
+	memcpy(key, "[\"", 2);
+	memcpy(key + bytes + 2, "\"]", 3);
+	for (int i = 0; i < ranges; i++)
+	{
+		key[2] = (char) ('a' + 2 * i);
+		key[3] = 'x';
+		snapshot_ranges_add(&state.ranges, key, "");
+		key[3] = 'y';
+		free(state.ranges.items[i].upto);
+		state.ranges.items[i].upto = strdup(key);
+	}
+	cursor = snapshot_cursor_create(&state, NULL);
+	snapshot_ranges_clear(&state.ranges);
+	free(key);
+	return cursor;
+}
+
+/* What is too long for a slot goes to a long one, and back, and the newest of all of them holds. */
+static void
+long_positions_have_long_slots(void **state)
+{
+	static uint8_t file[SIDECAR_SIZE];
+	static uint8_t slot[SIDECAR_LONG_SLOT_SIZE];
+	SidecarState in = some_state(20);
+	SidecarState out;
+	size_t size;
 
 	(void) state;
-	memset(longest, 'x', sizeof(longest) - 1);
-	memcpy(longest, "[\"", 2);
-	memcpy(longest + sizeof(longest) - 3, "\"]", 2);
-	half.after = longest;
-	in.position.snapshot = snapshot_cursor_create(&half, 0, 0, 0, NULL, 0);
-	assert_int_equal(sidecar_encode(slot, &in, &err), CDC_STOP);
+	memset(file, 0, sizeof(file));
+	assert_int_equal(put_slot(file, &in), SIDECAR_SLOT_SIZE);
+	in.generation = 21;
+	in.position.snapshot = long_cursor(2700, 5);
+	assert_int_equal(put_slot(file, &in), 7 * SIDECAR_SLOT_SIZE);
+	assert_true(sidecar_choose(file, sizeof(file), &out));
+	assert_int_equal(out.generation, 21);
+	assert_int_equal(out.slot_size, 7 * SIDECAR_SLOT_SIZE);
+	assert_non_null(out.position.snapshot);
+	/* cut off, or torn: the one before holds */
+	assert_true(sidecar_choose(file, sidecar_slot_offset(21, 8192) + 6 * SIDECAR_SLOT_SIZE, &out));
+	assert_int_equal(out.generation, 20);
+	file[sidecar_slot_offset(21, 8192) + 20000] ^= 1;
+	assert_true(sidecar_choose(file, sizeof(file), &out));
+	assert_int_equal(out.generation, 20);
+	in.generation = 22;
+	in.position.snapshot = long_cursor(2700, 6);
+	size = put_slot(file, &in);
+	assert_true(size > SIDECAR_SLOT_SIZE);
+	in.generation = 23;
+	in.position.snapshot = NULL;
+	assert_int_equal(put_slot(file, &in), SIDECAR_SLOT_SIZE);
+	assert_true(sidecar_choose(file, sizeof(file), &out));
+	assert_int_equal(out.generation, 23);
+	file[sidecar_slot_offset(23, SIDECAR_SLOT_SIZE) + 100] ^= 1;
+	assert_true(sidecar_choose(file, sizeof(file), &out));
+	assert_int_equal(out.generation, 22);
+	assert_int_equal(out.slot_size, size);
+
+	in.position.snapshot = long_cursor(33000, 1);
+	assert_int_equal(sidecar_encode(slot, &in, &size, &err), CDC_STOP);
 	assert_non_null(strstr(err.message, "does not fit into the sidecar"));
-	snapshot_cursor_release(in.position.snapshot);
+	assert_non_null(strstr(err.hint, "--snapshot-workers"));
 }
 
 int
@@ -150,7 +215,7 @@ main(void)
 		cmocka_unit_test(slots_read_back),
 		cmocka_unit_test(spoilt_slots_are_none),
 		cmocka_unit_test(newer_slot_wins),
-		cmocka_unit_test(what_does_not_fit_is_refused),
+		cmocka_unit_test(long_positions_have_long_slots),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,8 +40,34 @@ static const SnapshotState end = {.kind = SNAPSHOT_INITIAL,
 								  .table_done = true,
 								  .name = "public.t",
 								  .key = "[\"id\"]",
-								  .after = "[\"3\"]",
 								  .rows = 103};
+
+/* A cursor of the three rows, which all count. */
+static const SnapshotCursor *
+create_cursor(const SnapshotState *state, int own, SnapshotRanges *ranges)
+{
+	SnapshotCursorChunk chunk = {.commit_lsn = 0x1000,
+								 .rows = 3,
+								 .columns = 1,
+								 .keys = keys,
+								 .keys_length = sizeof(keys),
+								 .ranges = *ranges,
+								 .own = own};
+	const SnapshotCursor *cursor = snapshot_cursor_create(state, &chunk);
+
+	snapshot_ranges_clear(ranges);
+	return cursor;
+}
+
+/* The same, where nothing else is left. */
+static const SnapshotCursor *
+create_last(const SnapshotState *state)
+{
+	SnapshotRanges ranges = {0};
+
+	snapshot_ranges_add(&ranges, "", "");
+	return create_cursor(state, 0, &ranges);
+}
 
 static void
 check_json(const Position *position, const char *expected)
@@ -59,7 +85,7 @@ rows_are_told_by_positions(void **state)
 	SnapshotState read;
 
 	(void) state;
-	position.snapshot = snapshot_cursor_create(&end, 0x1000, 3, 1, keys, sizeof(keys));
+	position.snapshot = create_last(&end);
 	check_json(&position, "{\"kind\":\"initial\",\"relation\":16400,\"table\":\"public.t\","
 						  "\"key\":[\"id\"],\"after\":[\"2\"],\"rows\":\"102\"}");
 	position.id.seq = 4;
@@ -68,10 +94,91 @@ rows_are_told_by_positions(void **state)
 	position.id = (RecordId){0x2000, 1, 0};
 	snapshot_cursor_state(position.snapshot, &position.id, &read);
 	assert_true(read.table_done);
-	assert_string_equal(read.after, "[\"3\"]");
+	assert_int_equal(read.ranges.count, 0);
 	snapshot_state_free(&read);
 	assert_true(snapshot_cursor_has_chunk(0x1000));
 	assert_false(snapshot_cursor_has_chunk(0x2000));
+}
+
+/* Several workers leave gaps: what is left is told as a list, and its own range begins behind the row. */
+static void
+ranges_are_told_by_positions(void **state)
+{
+	SnapshotRanges ranges = {0};
+	SnapshotState left = end;
+	Position position = {.id = {0x1000, 2, 0}};
+	Position again;
+	Source source = {.system_identifier = "1", .database = "d", .slot = "s"};
+	struct json_object *object;
+
+	(void) state;
+	left.table_done = false;
+	snapshot_ranges_add(&left.ranges, "[\"3\"]", "[\"5\"]");
+	snapshot_ranges_add(&left.ranges, "[\"7\"]", "");
+	snapshot_ranges_add(&ranges, "", "[\"5\"]");
+	snapshot_ranges_add(&ranges, "[\"7\"]", "");
+	position.snapshot = create_cursor(&left, 0, &ranges);
+	snapshot_ranges_clear(&left.ranges);
+	check_json(&position, "{\"kind\":\"initial\",\"relation\":16400,\"table\":\"public.t\","
+						  "\"key\":[\"id\"],\"ranges\":[[[\"2\"],[\"5\"]],[[\"7\"],null]],"
+						  "\"rows\":\"102\"}");
+	object = position_to_json(&source, &position);
+	assert_true(position_from_json(object, &source, &again));
+	json_object_put(object);
+	check_json(&again, "{\"kind\":\"initial\",\"relation\":16400,\"table\":\"public.t\","
+					   "\"key\":[\"id\"],\"ranges\":[[[\"2\"],[\"5\"]],[[\"7\"],null]],"
+					   "\"rows\":\"102\"}");
+	position.id.seq = 4;
+	check_json(&position, "{\"kind\":\"initial\",\"relation\":16400,\"table\":\"public.t\","
+						  "\"key\":[\"id\"],\"ranges\":[[[\"3\"],[\"5\"]],[[\"7\"],null]],"
+						  "\"rows\":\"103\"}");
+}
+
+static void
+positions_of_one_worker_are_read(void **state)
+{
+	static const struct
+	{
+		const char *json;
+		const char *ranges; /* NULL: not a position */
+	} cases[] = {
+		{"{\"kind\":\"initial\",\"relation\":5,\"table\":\"t\",\"key\":[\"a\"],\"after\":[\"9\"],"
+		 "\"rows\":\"9\"}",
+		 "[[[\"9\"],null]]"},
+		{"{\"kind\":\"initial\",\"relation\":5,\"table\":\"t\",\"rows\":\"0\"}", "[[null,null]]"},
+		{"{\"kind\":\"initial\",\"relation\":5,\"table\":\"t\",\"table_done\":true,\"rows\":\"9\"}",
+		 "[]"},
+		{"{\"kind\":\"initial\",\"rows\":\"0\"}", "[]"},
+		{"{\"kind\":\"initial\",\"relation\":5,\"ranges\":[[null,[\"1\"]],[[\"4\",\"b\"],null]]}",
+		 "[[null,[\"1\"]],[[\"4\",\"b\"],null]]"},
+		{"{\"kind\":\"initial\",\"relation\":5,\"ranges\":[]}", NULL},
+		{"{\"kind\":\"initial\",\"relation\":5,\"ranges\":7}", NULL},
+		{"{\"kind\":\"initial\",\"relation\":5,\"ranges\":[[null]]}", NULL},
+		{"{\"kind\":\"initial\",\"relation\":5,\"ranges\":[[null,null],7]}", NULL},
+		{"{\"kind\":\"initial\",\"relation\":5,\"ranges\":[[\"a\",null]]}", NULL},
+		{"{\"kind\":\"initial\",\"relation\":5,\"ranges\":[[null,[]]]}", NULL},
+		{"{\"kind\":null}", NULL},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		struct json_object *object = json_tokener_parse(cases[i].json);
+		const SnapshotCursor *cursor = NULL;
+		RecordId none = {0};
+		SnapshotState read;
+
+		assert_int_equal(snapshot_cursor_from_json(object, &cursor), cases[i].ranges != NULL);
+		json_object_put(object);
+		if (cases[i].ranges == NULL)
+			continue;
+		snapshot_cursor_state(cursor, &none, &read);
+		object = snapshot_ranges_to_json(&read.ranges);
+		assert_string_equal(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN),
+							cases[i].ranges);
+		json_object_put(object);
+		snapshot_state_free(&read);
+	}
 }
 
 static void
@@ -84,7 +191,7 @@ cursors_read_back(void **state)
 	struct json_object *second;
 
 	(void) state;
-	position.snapshot = snapshot_cursor_create(&end, 0x1000, 3, 1, keys, sizeof(keys));
+	position.snapshot = create_last(&end);
 	first = position_to_json(&source, &position);
 	assert_true(position_from_json(first, &source, &again));
 	second = position_to_json(&source, &again);
@@ -109,7 +216,7 @@ the_last_one_is_not_told(void **state)
 
 	(void) state;
 	finished.finished = true;
-	cursor = snapshot_cursor_create(&finished, 0x1000, 3, 1, keys, sizeof(keys));
+	cursor = create_last(&finished);
 	assert_null(snapshot_cursor_to_json(cursor, &id));
 	snapshot_cursor_release(cursor);
 	assert_true(snapshot_cursor_has_chunk(0x1000));
@@ -161,6 +268,7 @@ static void
 partial_rows_end_it(void **state)
 {
 	SnapshotChunk chunk = {0};
+	uint8_t unordered[3 * CDC_WATERMARK_KEY_SIZE];
 
 	(void) state;
 	begin_chunk(&chunk);
@@ -175,6 +283,19 @@ partial_rows_end_it(void **state)
 
 	begin_chunk(&chunk);
 	note(&chunk, CDC_WATERMARK_PARTIAL_ROW, 1);
+	assert_int_equal(snapshot_chunk_settle(&chunk, false), CHUNK_PART);
+	assert_int_equal(chunk.deliver, 0);
+	assert_null(chunk.part_last);
+	snapshot_chunk_reset(&chunk);
+
+	/* rows that are known, of a table that has no order: all of it is */
+	for (int i = 0; i < 3; i++)
+		memset(unordered + (size_t) i * CDC_WATERMARK_KEY_SIZE, i + 1, CDC_WATERMARK_KEY_SIZE);
+	snapshot_chunk_begin(&chunk, 1, 0);
+	chunk.rows = 3;
+	chunk.keys = unordered;
+	chunk.keys_length = sizeof(unordered);
+	note(&chunk, CDC_WATERMARK_PARTIAL_ROW, 3);
 	assert_int_equal(snapshot_chunk_settle(&chunk, false), CHUNK_PART);
 	assert_int_equal(chunk.deliver, 0);
 	assert_null(chunk.part_last);
@@ -208,9 +329,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rows_are_told_by_positions), cmocka_unit_test(cursors_read_back),
-		cmocka_unit_test(the_last_one_is_not_told),   cmocka_unit_test(changed_rows_are_dropped),
-		cmocka_unit_test(partial_rows_end_it),        cmocka_unit_test(others_take_all),
+		cmocka_unit_test(rows_are_told_by_positions),
+		cmocka_unit_test(ranges_are_told_by_positions),
+		cmocka_unit_test(positions_of_one_worker_are_read),
+		cmocka_unit_test(cursors_read_back),
+		cmocka_unit_test(the_last_one_is_not_told),
+		cmocka_unit_test(changed_rows_are_dropped),
+		cmocka_unit_test(partial_rows_end_it),
+		cmocka_unit_test(others_take_all),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, NULL);

@@ -10,6 +10,7 @@
 #	half_close	no more comes from the server, as after its shutdown(SHUT_WR); the mode stays pass
 #	refuse		all connections are closed, and new ones at once
 #	one			the next connection is passed on, and then nobody listens any more
+#	two			the same with the next two
 #	slow		what the server sends arrives in pieces of 1 KiB with pauses between them
 package CdcProxy;
 
@@ -144,6 +145,7 @@ sub serve
 		{
 			my $client = $listener->accept or next;
 			undef $listener if $mode eq 'one';
+			$mode = 'one' if $mode eq 'two';
 			my $server = $mode eq 'refuse' ? undef : $connect->();
 			if ($server)
 			{
