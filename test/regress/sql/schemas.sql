@@ -59,9 +59,21 @@ SELECT skip();
 INSERT INTO t VALUES (7);
 SELECT brief('pipeline', 'p');
 SELECT brief('format', 'wal2json', 'schemas', 'on');
+-- what identifies a row
+CREATE TABLE k (a int NOT NULL, b text NOT NULL, v int, PRIMARY KEY (a, b));
+CREATE UNIQUE INDEX k_b ON k (b);
+CREATE TABLE nothing (id int PRIMARY KEY);
+ALTER TABLE nothing REPLICA IDENTITY NOTHING;
+SELECT skip();
+INSERT INTO k VALUES (1, 'x', 1);
+ALTER TABLE k REPLICA IDENTITY USING INDEX k_b;
+INSERT INTO k VALUES (2, 'y', 2);
+INSERT INTO nothing VALUES (1);
+SELECT r::json->>'table' AS relation, r::json->'key' AS key, r::json->>'replica_identity' AS identity
+FROM peek('schemas', 'on') AS r WHERE r LIKE '{"op":"schema"%';
 SET cdc.drop_with_slots = on;
 DROP EXTENSION cdc_decoder;
 DROP SCHEMA cdc, elsewhere;
-DROP TABLE t, u, one, two;
+DROP TABLE t, u, one, two, k, nothing;
 DROP TYPE pair;
 SELECT pg_drop_replication_slot('cdc');
