@@ -24,7 +24,10 @@ static struct
 	bool json;
 	bool in_place;
 	int64_t interval_us;
-	bool drawn;            /* a progress line stands on the terminal, without newline */
+	bool drawn;      /* a progress line stands on the terminal, without newline */
+	int drawn_above; /* and so many lines above it */
+	char above[LOG_MAX_ABOVE][LOG_LINE_SIZE];
+	int num_above;
 	bool have_last;        /* the values below are set */
 	int64_t last_us;       /* when they were taken */
 	uint64_t last_records; /* to make rates from */
@@ -84,6 +87,8 @@ erase_progress(void)
 {
 	if (log_state.drawn)
 		fputs("\r\033[K", stderr);
+	for (; log_state.drawn_above > 0; log_state.drawn_above--)
+		fputs("\033[A\033[K", stderr);
 	log_state.drawn = false;
 }
 
@@ -113,6 +118,14 @@ json_line(LogLevel level, const char *message)
 	return line;
 }
 
+static void
+blank_controls(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char) *text < ' ')
+			*text = ' ';
+}
+
 void
 log_line(LogLevel level, const char *fmt, ...)
 {
@@ -122,9 +135,7 @@ log_line(LogLevel level, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(err.message, sizeof(err.message), fmt, args);
 	va_end(args);
-	for (char *c = err.message; *c != '\0'; c++)
-		if ((unsigned char) *c < ' ')
-			*c = ' ';
+	blank_controls(err.message);
 	log_error(level, &err);
 }
 
@@ -194,10 +205,47 @@ static void
 cut_to_terminal(char *text)
 {
 	struct winsize window;
+	size_t length;
 
-	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1 &&
-		strlen(text) >= window.ws_col)
-		text[window.ws_col - 1] = '\0';
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) != 0 || window.ws_col <= 1 ||
+		strlen(text) < window.ws_col)
+		return;
+	length = window.ws_col - 1U;
+	while (length > 0 && ((unsigned char) text[length] & 0xC0) == 0x80)
+		length--; /* not within a character */
+	text[length] = '\0';
+}
+
+bool
+log_progress_above(const char *const *lines, int count)
+{
+	if (!log_state.in_place || log_state.json || log_state.interval_us <= 0 ||
+		log_state.threshold > LOG_INFO)
+		return false;
+	for (int i = 0; i < count; i++)
+	{
+		snprintf(log_state.above[i], sizeof(log_state.above[i]), "%s", lines[i]);
+		blank_controls(log_state.above[i]);
+	}
+	log_state.num_above = count;
+	return true;
+}
+
+/* The cursor stands behind the line that was drawn before, or at the beginning of an empty one. */
+static void
+draw_progress(char *text)
+{
+	if (log_state.num_above > 0 || log_state.drawn_above > 0)
+		erase_progress();
+	for (int i = 0; i < log_state.num_above; i++)
+	{
+		cut_to_terminal(log_state.above[i]);
+		fprintf(stderr, "%s\n", log_state.above[i]);
+		log_state.drawn_above++;
+	}
+	cut_to_terminal(text);
+	fprintf(stderr, "\r%s\033[K", text);
+	log_state.drawn = true;
 }
 
 static void
@@ -252,11 +300,7 @@ log_progress(const LogProgress *progress, int64_t now_us)
 	}
 	format_progress(text, sizeof(text), progress, records_per_second, bytes_per_second);
 	if (in_place)
-	{
-		cut_to_terminal(text);
-		fprintf(stderr, "\r%s\033[K", text);
-		log_state.drawn = true;
-	}
+		draw_progress(text);
 	else
 		write_plain(level_name(LOG_INFO, false), text, NULL);
 	fflush(stderr);
@@ -271,4 +315,5 @@ log_progress_end(void)
 		fflush(stderr);
 	}
 	log_state.drawn = false;
+	log_state.drawn_above = 0;
 }

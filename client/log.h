@@ -52,6 +52,14 @@ typedef struct LogProgress
 } LogProgress;
 extern void log_progress(const LogProgress *progress, int64_t now_us);
 
+/*
+ * Lines to be drawn above the progress line, from its next drawing on; they are copied, and cut where they
+ * are too long for the terminal.	 count 0: no more.	False where progress is not drawn in place.
+ */
+#define LOG_MAX_ABOVE 2
+#define LOG_LINE_SIZE 256
+extern bool log_progress_above(const char *const *lines, int count);
+
 /* Leaves the progress line that was drawn last as it stands and goes to a new line. */
 extern void log_progress_end(void);
 

@@ -250,6 +250,31 @@ store_count(uint64_t *target, const Setting *setting, CdcError *err)
 	return CDC_USAGE;
 }
 
+/* Bytes have a unit; a number without one counts rows.  The table's limits are those of both. */
+static CdcStatus
+store_rate(RateLimit *target, const Setting *setting, CdcError *err)
+{
+	const OptionDef *def = setting->def;
+	uint64_t number;
+	bool is_rows = setting->value[strspn(setting->value, "0123456789")] == '\0';
+	CdcError ignored;
+
+	if (options_parse_size(setting->value, setting->where, &number, &ignored) != CDC_OK ||
+		number < (uint64_t) def->min || number > (uint64_t) def->max)
+	{
+		cdc_error(err, CDC_USAGE, "%s: \"%s\" is not a rate that is allowed", setting->where,
+				  setting->value);
+		cdc_error_hint(err,
+					   "A rate is a number of rows a second, for example 5000, or, with a unit (B, "
+					   "kB, MB), a size of their records, for example 20MB; either from %" PRId64
+					   " to %" PRId64 ".",
+					   def->min, def->max);
+		return CDC_USAGE;
+	}
+	*target = is_rows ? (RateLimit){.rows = number} : (RateLimit){.bytes = number};
+	return CDC_OK;
+}
+
 /* No WAL begins at 0/0: PostgreSQL's word for no LSN at all. */
 static CdcStatus
 store_lsn(uint64_t *target, const Setting *setting, CdcError *err)
@@ -339,6 +364,8 @@ setting_store(CdcOptions *options, const Setting *setting, CdcError *err)
 			return store_lsn(target, setting, err);
 		case OPTION_COUNT:
 			return store_count(target, setting, err);
+		case OPTION_RATE:
+			return store_rate(target, setting, err);
 		case OPTION_CHOICE:
 		case OPTION_SET:
 			return store_members(options, setting, err);

@@ -18,6 +18,7 @@ typedef enum OptionType
 	OPTION_DURATION, /* int64_t, microseconds */
 	OPTION_LSN,      /* uint64_t */
 	OPTION_COUNT,    /* uint64_t, a whole number without a unit */
+	OPTION_RATE,     /* RateLimit: a number of rows, or a size */
 	OPTION_CHOICE,   /* one of members */
 	OPTION_SET,      /* any of members, separated by commas */
 	OPTION_PLUGIN,   /* goes to the plugin under its own name, unread */

@@ -49,6 +49,13 @@ typedef struct PluginOption
 /* --snapshot-workers */
 #define OPTIONS_MAX_SNAPSHOT_WORKERS 16
 
+/* So many rows, or bytes, a second; both 0: any. */
+typedef struct RateLimit
+{
+	uint64_t rows;
+	uint64_t bytes;
+} RateLimit;
+
 /*
  * Everything a subcommand may want to know.  Strings are owned by the struct and are NULL where not
  * given; durations are microseconds, sizes bytes.
@@ -80,7 +87,7 @@ typedef struct CdcOptions
 	bool snapshot_never;
 	bool snapshot_only;
 	uint64_t snapshot_workers; /* connections that read existing rows, 1 to 16 */
-	uint64_t max_rate;         /* of existing rows, a second; 0: any */
+	RateLimit max_rate;        /* of existing rows */
 	uint64_t max_lag;          /* bytes of WAL; past it existing rows wait; 0: any */
 
 	bool require_position;    /* refuse a sink without a position */

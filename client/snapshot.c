@@ -48,13 +48,17 @@ log_begin(const Snapshot *snapshot)
 static void
 begin_job(Snapshot *snapshot, const SnapshotState *state)
 {
+	const CdcOptions *options = snapshot->session->state->options;
+
 	snapshot->delivered = *state;
 	snapshot->num_works = 0;
 	snapshot->max_rows = FIRST_ROWS;
 	snapshot->active = true;
-	snapshot->began = snapshot->progress_logged = clock_now();
-	snapshot->rows_before = state->rows;
 	snapshot_ask_begin(snapshot, state);
+	snapshot_pace_begin(&snapshot->pace, options->max_rate);
+	snapshot_progress_begin(&snapshot->progress, &snapshot->job.plan,
+							snapshot->next_table - snapshot->num_works, state, options,
+							clock_now());
 	log_begin(snapshot);
 }
 
@@ -119,6 +123,7 @@ snapshot_close(Snapshot *snapshot)
 {
 	if (snapshot == NULL)
 		return;
+	snapshot_progress_end(&snapshot->progress);
 	for (int i = 0; i < snapshot->num_workers; i++)
 		close_worker(&snapshot->workers[i]);
 	for (int i = 0; i < SNAPSHOT_MAX_CHUNKS; i++)
@@ -201,6 +206,7 @@ end_job(Snapshot *snapshot, bool store, CdcError *err)
 	const SinkOps *ops = session->state->sink->base.ops;
 
 	snapshot->active = false;
+	snapshot_progress_end(&snapshot->progress);
 	log_line(LOG_INFO, "snapshot of existing rows: through, %" PRIu64 " rows",
 			 snapshot->delivered.rows);
 	if (!store)
@@ -218,6 +224,7 @@ snapshot_turn(Snapshot *snapshot, int64_t now, bool between, CdcError *err)
 	if (!snapshot_is_active(snapshot))
 		return CDC_OK;
 	status = snapshot_ask_turn(snapshot, now, err);
+	snapshot_progress_show(&snapshot->progress, now);
 	if (status == CDC_OK && between && snapshot_is_through(snapshot))
 		status = end_job(snapshot, !snapshot->delivered.finished, err);
 	return status;

@@ -43,19 +43,14 @@ snapshot_pause_range(SnapshotRange *range, int64_t now)
 	range->not_before = now + pause;
 }
 
-/* With --max-rate no more than a second's. */
 static int
 rows_to_ask(const Snapshot *snapshot, const SnapshotRange *range)
 {
-	uint64_t max_rate = snapshot->session->state->options->max_rate;
-	uint64_t share = max_rate / (uint64_t) snapshot->num_workers;
 	int rows = snapshot->max_rows;
 
 	if (range->max_rows > 0 && range->max_rows < rows)
 		rows = range->max_rows;
-	if (max_rate > 0 && share < (uint64_t) rows)
-		rows = share > 0 ? (int) share : 1;
-	return rows;
+	return snapshot_pace_rows(&snapshot->pace, rows);
 }
 
 static int
@@ -82,7 +77,7 @@ must_wait(Snapshot *snapshot, int64_t now)
 	uint64_t durable = session->progress.durable.confirmed;
 	uint64_t server_end = session->feedback.server_end;
 
-	if (now < snapshot->not_before)
+	if (now < snapshot->not_before || now < snapshot->pace.not_before)
 		return true;
 	if (max_lag == 0 || server_end <= durable || server_end - durable <= max_lag)
 		return false;
@@ -184,6 +179,8 @@ snapshot_ask_deadline(const Snapshot *snapshot)
 	if (work == NULL || !idle || free_slot(snapshot) == NULL)
 		return INT64_MAX;
 	deadline = snapshot_ranges_deadline(&work->ranges);
+	if (deadline < snapshot->pace.not_before)
+		deadline = snapshot->pace.not_before;
 	return deadline > snapshot->not_before ? deadline : snapshot->not_before;
 }
 
@@ -206,6 +203,7 @@ ask_chunk(Snapshot *snapshot, SnapshotWorker *worker, const SnapshotWork *work,
 
 	worker->dividing = false;
 	worker->limited = question.max_rows < snapshot->max_rows;
+	worker->estimated = snapshot_pace_ask(&snapshot->pace, question.max_rows, worker->asked);
 	snapshot_chunk_begin(&slot->chunk, question.number, table->columns);
 	slot->table = work->table;
 	return snapshot_plan_ask(&snapshot->job.plan, worker->conn, &question, err);
@@ -295,6 +293,7 @@ question_failed(Snapshot *snapshot, SnapshotWorker *worker, SnapshotSlot *slot,
 		return CDC_RETRY;
 	if (!is_undefined_table(err) && !is_timeout(err))
 		return status == CDC_RETRY ? CDC_RETRY : CDC_STOP;
+	snapshot_pace_answer(&snapshot->pace, worker->estimated, 0, 0);
 	if (is_undefined_table(err))
 		table_dropped(snapshot, slot);
 	else
@@ -321,16 +320,11 @@ go_on_behind(Snapshot *snapshot, const SnapshotWorker *worker, const SnapshotSlo
 {
 	const SnapshotChunk *chunk = &slot->chunk;
 	SnapshotWork *work = snapshot_find_work(snapshot, slot->table);
-	int64_t max_rate = (int64_t) snapshot->session->state->options->max_rate;
 
 	if (!worker->limited)
 		adapt(snapshot, chunk, now - worker->asked);
-	if (max_rate > 0)
-	{
-		if (snapshot->not_before < worker->asked)
-			snapshot->not_before = worker->asked;
-		snapshot->not_before += (int64_t) chunk->scanned * CLOCK_SECOND / max_rate;
-	}
+	snapshot_pace_answer(&snapshot->pace, worker->estimated, (int) chunk->scanned,
+						 chunk->records_length);
 	if (!chunk->done)
 		snapshot_ranges_cut(&work->ranges, chunk->number, chunk->last);
 }

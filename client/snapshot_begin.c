@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clock.h"
 #include "log.h"
 #include "pgconn.h"
 #include "snapshot_private.h"
@@ -74,7 +75,7 @@ snapshot_begin_initial(Session *session, SnapshotState *state)
 {
 	if (state->name == NULL)
 	{
-		SnapshotState empty = {.kind = SNAPSHOT_INITIAL};
+		SnapshotState empty = {.kind = SNAPSHOT_INITIAL, .began = clock_timestamp()};
 
 		snapshot_state_copy(state, &empty);
 	}

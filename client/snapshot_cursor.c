@@ -169,6 +169,7 @@ snapshot_cursor_state(const SnapshotCursor *cursor, const RecordId *id, Snapshot
 	left = chunk->rows - id->seq;
 	state->finished = state->table_done = false;
 	state->rows -= left < state->rows ? left : state->rows;
+	state->bytes -= chunk->bytes * left / chunk->rows;
 	snapshot_ranges_clear(&state->ranges);
 	for (int i = 0; i < chunk->ranges.count; i++)
 	{
@@ -253,6 +254,13 @@ snapshot_cursor_to_json(const SnapshotCursor *cursor, const RecordId *id)
 	}
 	snprintf(number, sizeof(number), "%" PRIu64, state.rows);
 	json_object_object_add(object, "rows", json_object_new_string(number));
+	if (state.bytes > 0)
+		json_object_object_add(object, "bytes", json_object_new_int64((int64_t) state.bytes));
+	if (state.total_rows > 0)
+		json_object_object_add(object, "total_rows",
+							   json_object_new_int64((int64_t) state.total_rows));
+	if (state.began > 0)
+		json_object_object_add(object, "began", json_object_new_int64(state.began));
 	snapshot_state_free(&state);
 	return object;
 }
@@ -321,6 +329,9 @@ snapshot_cursor_from_json(struct json_object *object, const SnapshotCursor **cur
 	state.relation = (uint32_t) get_number(object, "relation");
 	state.table_done = get_flag(object, "table_done");
 	state.rows = (uint64_t) get_number(object, "rows");
+	state.bytes = (uint64_t) get_number(object, "bytes");
+	state.total_rows = (uint64_t) get_number(object, "total_rows");
+	state.began = get_number(object, "began");
 	state.name = text_copy(
 		json_object_object_get_ex(object, "table", &member) ? json_object_get_string(member) : "");
 	state.key = get_array(object, "key");

@@ -40,6 +40,9 @@ typedef struct SnapshotState
 	char *key;             /* JSON array: the names of the columns that its rows are ordered by */
 	SnapshotRanges ranges; /* of it that are left; none: see table_done */
 	uint64_t rows;         /* delivered of the snapshot so far */
+	uint64_t bytes;        /* of their records, about */
+	uint64_t total_rows;   /* that there are in all, as far as can be told; 0: not known */
+	int64_t began;         /* TimestampTz; 0: not known */
 } SnapshotState;
 
 typedef struct SnapshotCursor SnapshotCursor;
@@ -53,6 +56,7 @@ typedef struct SnapshotCursorChunk
 {
 	uint64_t commit_lsn; /* of its records */
 	uint32_t rows;       /* that count */
+	uint64_t bytes;      /* of their records */
 	int columns;         /* of the key */
 	const uint8_t *keys; /* as cdc.read_chunk() has them */
 	size_t keys_length;

@@ -97,6 +97,15 @@ note_conflict(Snapshot *snapshot, SnapshotSlot *slot)
 	}
 }
 
+/* Of the rows of the chunk that count. */
+static uint64_t
+delivered_bytes(const SnapshotChunk *chunk)
+{
+	if (chunk->deliver >= chunk->rows)
+		return chunk->records_length;
+	return (uint64_t) chunk->records_length * chunk->deliver / chunk->rows;
+}
+
 /* What positions say while the chunk is delivered, and once it is. */
 static void
 make_cursor(Snapshot *snapshot, const SnapshotSlot *slot)
@@ -107,6 +116,7 @@ make_cursor(Snapshot *snapshot, const SnapshotSlot *slot)
 	bool whole = snapshot->verdict == CHUNK_WHOLE;
 	SnapshotCursorChunk during = {.commit_lsn = chunk->high,
 								  .rows = chunk->deliver,
+								  .bytes = delivered_bytes(chunk),
 								  .columns = chunk->columns,
 								  .keys = chunk->keys,
 								  .keys_length = chunk->keys_length};
@@ -121,6 +131,9 @@ make_cursor(Snapshot *snapshot, const SnapshotSlot *slot)
 	end->name = text_copy(table->name);
 	end->key = text_copy(work->key);
 	end->rows = snapshot->delivered.rows + chunk->deliver;
+	end->bytes = snapshot->delivered.bytes + during.bytes;
+	end->total_rows = (uint64_t) snapshot_progress_total(&snapshot->progress);
+	end->began = snapshot->delivered.began;
 	own = snapshot_ranges_copy(&end->ranges, &work->ranges, chunk->number, !whole);
 	if (!whole && chunk->part_last != NULL)
 	{
@@ -147,26 +160,6 @@ settle(Snapshot *snapshot, SnapshotSlot *slot, bool configured, bool *counts, Cd
 	return CDC_OK;
 }
 
-/* A line every progress interval: how far, how fast, how long yet. */
-static void
-log_snapshot_progress(Snapshot *snapshot)
-{
-	const CdcOptions *options = snapshot->session->state->options;
-	int64_t now = clock_now();
-	double rate = (double) (snapshot->delivered.rows - snapshot->rows_before) * CLOCK_SECOND /
-				  (double) (now - snapshot->began + 1);
-	double left = snapshot->job.plan.estimated_rows - (double) snapshot->delivered.rows;
-
-	if (!options->progress || now - snapshot->progress_logged < options->progress_interval)
-		return;
-	snapshot->progress_logged = now;
-	log_line(LOG_INFO,
-			 "snapshot: %" PRIu64
-			 " of about %.0f rows, %.0f rows/s, about %.0f s left; in table %s",
-			 snapshot->delivered.rows, snapshot->job.plan.estimated_rows, rate,
-			 left > 0 && rate > 0 ? left / rate : 0.0, snapshot->delivered.name);
-}
-
 static void
 end_chunk(Snapshot *snapshot)
 {
@@ -182,10 +175,10 @@ end_chunk(Snapshot *snapshot)
 	snapshot_state_free(&snapshot->delivered);
 	snapshot->delivered = snapshot->end;
 	memset(&snapshot->end, 0, sizeof(snapshot->end));
-	if (table_done)
-		log_line(LOG_INFO, "snapshot: table %s is through, %" PRIu64 " rows of all tables so far",
-				 snapshot->delivered.name, snapshot->delivered.rows);
-	log_snapshot_progress(snapshot);
+	snapshot_progress_chunk(
+		&snapshot->progress, slot->table,
+		snapshot->verdict == CHUNK_PART ? slot->chunk.deliver : slot->chunk.scanned,
+		slot->chunk.deliver, delivered_bytes(&slot->chunk), table_done, clock_now());
 	snapshot->delivering = NULL;
 	snapshot_chunk_reset(&slot->chunk);
 }

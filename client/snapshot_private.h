@@ -17,7 +17,9 @@
 #include "snapshot.h"
 
 #include "snapshot_chunk.h"
+#include "snapshot_pace.h"
 #include "snapshot_plan.h"
+#include "snapshot_progress.h"
 
 /* Each worker reads one while another is delivered. */
 #define SNAPSHOT_MAX_CHUNKS (SNAPSHOT_MAX_WORKERS + 1)
@@ -51,11 +53,12 @@ typedef struct SnapshotWork
 typedef struct SnapshotWorker
 {
 	PGconn *conn;
-	bool asking;    /* an answer is awaited */
-	bool dividing;  /* it tells where to divide a range; else it is a chunk */
-	bool limited;   /* the chunk is one of fewer rows than the time allows */
-	uint64_t chunk; /* its number, by which the range is taken */
-	int64_t asked;  /* when */
+	bool asking;       /* an answer is awaited */
+	bool dividing;     /* it tells where to divide a range; else it is a chunk */
+	bool limited;      /* the chunk is one of fewer rows than the time allows */
+	uint64_t chunk;    /* its number, by which the range is taken */
+	int64_t asked;     /* when */
+	int64_t estimated; /* of the chunk, snapshot_pace.h */
 } SnapshotWorker;
 
 typedef struct SnapshotSlot
@@ -92,9 +95,8 @@ struct Snapshot
 	int64_t conflict_logged;
 	bool lagging; /* waits for the sink, and has said so */
 
-	int64_t began;
-	uint64_t rows_before; /* delivered by earlier sessions */
-	int64_t progress_logged;
+	SnapshotPace pace;
+	SnapshotProgress progress;
 };
 
 /* snapshot.c */

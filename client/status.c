@@ -8,10 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "json_out.h"
 #include "log.h"
 #include "sink_look.h"
 #include "slot_report.h"
+#include "snapshot_cursor.h"
 
 static CdcStatus
 look_at_sink(const CdcOptions *options, const volatile int *interrupted, SinkLook *look,
@@ -27,6 +29,65 @@ look_at_sink(const CdcOptions *options, const volatile int *interrupted, SinkLoo
 	return status;
 }
 
+/* Since the snapshot was begun, whether a client ran all the while or not; < 0: not known. */
+static double
+snapshot_rate(const SnapshotState *state)
+{
+	double seconds = (double) (clock_timestamp() - state->began) / (double) CLOCK_SECOND;
+
+	return state->began > 0 && seconds > 0 ? (double) state->rows / seconds : -1;
+}
+
+static double
+snapshot_seconds_left(const SnapshotState *state)
+{
+	double rate = snapshot_rate(state);
+	double left = state->total_rows > state->rows ? (double) (state->total_rows - state->rows) : 0;
+
+	return rate > 0 && state->total_rows > 0 ? left / rate : -1;
+}
+
+/* What the position tells of existing rows, with what follows from it now. */
+static void
+add_snapshot(struct json_object *position, const Position *known)
+{
+	struct json_object *object;
+	SnapshotState state;
+
+	if (!json_object_object_get_ex(position, "snapshot", &object) || object == NULL)
+		return;
+	snapshot_cursor_state(known->snapshot, &known->id, &state);
+	if (snapshot_rate(&state) >= 0)
+		json_add_double(object, "rows_per_second", snapshot_rate(&state));
+	if (snapshot_seconds_left(&state) >= 0)
+		json_add_double(object, "seconds_left", snapshot_seconds_left(&state));
+	snapshot_state_free(&state);
+}
+
+/* The same for people. */
+static void
+put_snapshot(FILE *out, const Position *known)
+{
+	SnapshotState state;
+
+	if (known->snapshot == NULL)
+		return;
+	snapshot_cursor_state(known->snapshot, &known->id, &state);
+	if (!state.finished)
+	{
+		fprintf(out, "%-26s%" PRIu64 " of about %" PRIu64 " rows, %.1f MB", "existing rows",
+				state.rows, state.total_rows > state.rows ? state.total_rows : state.rows,
+				(double) state.bytes / 1e6);
+		if (snapshot_rate(&state) >= 0)
+			fprintf(out, ", %.0f rows/s", snapshot_rate(&state));
+		if (snapshot_seconds_left(&state) >= 0)
+			fprintf(out, ", about %.0f s left", snapshot_seconds_left(&state));
+		fprintf(out, "%s%s\n", state.relation != 0 ? "; in table " : "",
+				state.relation != 0 ? state.name : "");
+	}
+	snapshot_state_free(&state);
+}
+
 static struct json_object *
 sink_json(const SinkLook *look)
 {
@@ -37,6 +98,8 @@ sink_json(const SinkLook *look)
 		json_add_text(object, "reason", look->why);
 	json_object_object_add(object, "position",
 						   look->found ? position_to_json(&look->source, &look->position) : NULL);
+	if (look->found)
+		add_snapshot(json_object_object_get(object, "position"), &look->position);
 	if (look->found)
 		json_add_bool(object, "same_source", look->same_source);
 	return object;
@@ -55,7 +118,10 @@ put_sink(FILE *out, const SinkLook *look)
 		fprintf(out, "%-26sholds another stream's position: slot %s of database %s, system %s\n",
 				"sink", look->source.slot, look->source.database, look->source.system_identifier);
 	else
+	{
 		fprintf(out, "%-26s%s\n", "sink's position", position_describe(text, &look->position));
+		put_snapshot(out, &look->position);
+	}
 }
 
 static void

@@ -316,6 +316,36 @@ test_progress_on_a_terminal(void **state)
 	close(master);
 }
 
+/* Lines above it are erased and drawn with it. */
+static void
+test_progress_above(void **state)
+{
+	static const char *const lines[] = {"table\none", "all"};
+	LogProgress progress = {.lag_seconds = -1, .durable_lsn = "0/1"};
+
+	(void) state;
+	assert_false(log_progress_above(lines, 2));
+	log_setup_progress(true, 10 * SECOND);
+	assert_true(log_progress_above(lines, 2));
+	log_progress(&progress, 4000 * SECOND);
+	written();
+	log_progress(&progress, 4001 * SECOND);
+	assert_memory_equal(written(), "\r\033[K\033[A\033[K\033[A\033[Ktable one\nall\n\r0 records, ",
+						42);
+	log_line(LOG_INFO, "said");
+	assert_memory_equal(written(), "\r\033[K\033[A\033[K\033[A\033[K", 16);
+	assert_string_equal(after_time(text + 16), "INFO    said\n");
+	log_progress(&progress, 4002 * SECOND);
+	assert_memory_equal(written(), "table one\nall\n\r0 records, ", 26);
+	assert_true(log_progress_above(NULL, 0));
+	log_progress(&progress, 4003 * SECOND);
+	assert_memory_equal(written(), "\r\033[K\033[A\033[K\033[A\033[K\r0 records, ", 28);
+	log_progress(&progress, 4004 * SECOND);
+	assert_memory_equal(written(), "\r0 records, ", 12);
+	log_progress_end();
+	assert_string_equal(written(), "\n");
+}
+
 int
 main(void)
 {
@@ -328,6 +358,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_progress_json, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_progress_in_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_progress_on_a_terminal, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_progress_above, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

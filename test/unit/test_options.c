@@ -355,6 +355,10 @@ test_bad_values(void **state)
 		{"--max-in-flight=1.5GB", "not a size"},
 		{"--max-in-flight=16000000TB", "not a size"},
 		{"--max-in-flight=GB", "not a size"},
+		{"--max-rate=0", "from 1 to 1000000000"},
+		{"--max-rate=2GB", "is not a rate that is allowed"},
+		{"--max-rate=fast", "a number of rows a second, for example 5000"},
+		{"--max-rate=5000/s", "a size of their records, for example 20MB"},
 		{"--log-format=xml", "Allowed: text, json"},
 		{"--create-slot=maybe", "neither on nor off"},
 		{"--progress-interval=1us", "100ms to 1d"},
@@ -431,6 +435,21 @@ test_values(void **state)
 	assert_int_equal(options_parse_lsn("ffffffff/FFFFFFFF", "x", &lsn, &err), CDC_OK);
 	assert_true(lsn == UINT64_MAX);
 	assert_int_equal(options_parse_lsn("", "x", &lsn, &err), CDC_USAGE);
+}
+
+/* Without a unit it counts rows. */
+static void
+test_rates(void **state)
+{
+	(void) state;
+	assert_int_equal(
+		read_options(ARGS("stream", "--slot=s", "--sink=-", "--max-rate=5000"), NO_ENV), CDC_OK);
+	assert_int_equal(options.max_rate.rows, 5000);
+	assert_int_equal(options.max_rate.bytes, 0);
+	assert_int_equal(
+		read_options(ARGS("stream", "--slot=s", "--sink=-", "--max-rate=20MB"), NO_ENV), CDC_OK);
+	assert_int_equal(options.max_rate.rows, 0);
+	assert_int_equal(options.max_rate.bytes, 20 << 20);
 }
 
 static void
@@ -588,6 +607,7 @@ main(void)
 		cmocka_unit_test_teardown(test_bad_values, teardown),
 		cmocka_unit_test_teardown(test_password_warning, teardown),
 		cmocka_unit_test_teardown(test_values, teardown),
+		cmocka_unit_test_teardown(test_rates, teardown),
 		cmocka_unit_test_teardown(test_on_error, teardown),
 		cmocka_unit_test_teardown(test_accept, teardown),
 		cmocka_unit_test_teardown(test_others_variables, teardown),

@@ -1,0 +1,100 @@
+/*
+ * test_snapshot_progress.c
+ *		How many existing rows there are, and how long they take yet.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "clock.h"
+#include "snapshot_progress.h"
+
+#define NOW (100 * CLOCK_SECOND)
+
+/* The last was never analyzed: rows of as many bytes as the others'. */
+static SnapshotTable tables[] = {
+	{.relation = 1, .name = "public.a", .rows = 1000, .bytes = 50000},
+	{.relation = 2, .name = "public.b", .rows = 3000, .bytes = 150000},
+	{.relation = 3, .name = "public.c", .rows = -1, .bytes = 100000},
+};
+static const SnapshotPlan plan = {.num_tables = 3, .tables = tables};
+static const CdcOptions options; /* --progress=off: nothing is shown */
+
+static void
+begin(SnapshotProgress *progress, int table, const SnapshotState *state)
+{
+	snapshot_progress_begin(progress, &plan, table, state, &options, NOW);
+}
+
+static void
+test_estimates(void **state)
+{
+	SnapshotProgress progress;
+
+	(void) state;
+	begin(&progress, 0, &(SnapshotState){0});
+	assert_int_equal((int) snapshot_progress_total(&progress), 1000 + 3000 + 2000);
+	assert_true(snapshot_progress_seconds_left(&progress, NOW) < 0);
+	snapshot_progress_chunk(&progress, 0, 500, 500, 1, false, NOW + CLOCK_SECOND);
+	assert_int_equal((int) snapshot_progress_total(&progress), 6000);
+	assert_int_equal((int) (snapshot_progress_seconds_left(&progress, NOW + CLOCK_SECOND) + 0.5),
+					 11);
+}
+
+/* What turns out otherwise. */
+static void
+test_corrections(void **state)
+{
+	SnapshotProgress progress;
+
+	(void) state;
+	begin(&progress, 0, &(SnapshotState){0});
+	/* it has fewer rows */
+	snapshot_progress_chunk(&progress, 0, 400, 400, 1, true, NOW + CLOCK_SECOND);
+	assert_int_equal((int) snapshot_progress_total(&progress), 400 + 3000 + 2000);
+	/* it has more; of 100 changes have come instead */
+	snapshot_progress_chunk(&progress, 1, 5000, 4900, 1, false, NOW + CLOCK_SECOND);
+	assert_int_equal((int) snapshot_progress_total(&progress), 400 + 4900 + 2000);
+	/* the last one is left out */
+	snapshot_progress_chunk(&progress, 1, 100, 100, 1, true, NOW + CLOCK_SECOND);
+	assert_int_equal((int) snapshot_progress_total(&progress), 400 + 5000 + 2000);
+	snapshot_progress_chunk(&progress, 2, 2000, 2000, 1, true, NOW + CLOCK_SECOND);
+	assert_int_equal((int) snapshot_progress_total(&progress), 7400);
+	assert_true(snapshot_progress_seconds_left(&progress, NOW + CLOCK_SECOND) < 0.001);
+}
+
+static void
+test_going_on(void **state)
+{
+	SnapshotProgress progress;
+
+	(void) state;
+	/* amid the second table */
+	begin(&progress, 1, &(SnapshotState){.relation = 2, .rows = 1500});
+	assert_int_equal((int) snapshot_progress_total(&progress), 6000);
+	snapshot_progress_chunk(&progress, 1, 500, 500, 1, false, NOW + CLOCK_SECOND);
+	assert_int_equal((int) snapshot_progress_total(&progress), 6000);
+	assert_int_equal((int) (snapshot_progress_seconds_left(&progress, NOW + CLOCK_SECOND) + 0.5),
+					 8);
+	/* behind it */
+	begin(&progress, 2, &(SnapshotState){.relation = 2, .table_done = true, .rows = 4500});
+	assert_int_equal((int) snapshot_progress_total(&progress), 6500);
+	/* nothing is left */
+	begin(&progress, 3, &(SnapshotState){.relation = 3, .table_done = true, .rows = 4500});
+	assert_int_equal((int) snapshot_progress_total(&progress), 4500);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_estimates),
+		cmocka_unit_test(test_corrections),
+		cmocka_unit_test(test_going_on),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
