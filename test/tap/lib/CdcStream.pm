@@ -53,14 +53,14 @@ sub conninfo
 	return join(' ', $node->connstr($db), map { "$_='$more{$_}'" } sort keys %more);
 }
 
-# start_client(DBNAME, SLOT, SINK, [args => [...], stdout => HANDLE, prefix => [...]]): in the background
+# start_client(DBNAME, SLOT, SINK, [args => [...], stdout => HANDLE, prefix => [...], progress => 1]): in the background
 sub start_client
 {
 	my ($dbname, $slot, $sink, %options) = @_;
 	my $log = sprintf('%s/client_%d.log', $PostgreSQL::Test::Utils::tmp_check, ++$count);
 	my @command = (
 		@{ $options{prefix} // [] }, client_binary(), 'stream', "--dbname=$dbname", "--slot=$slot",
-		"--sink=$sink", '--verbose', '--progress=off', @{ $options{args} // [] });
+		"--sink=$sink", '--verbose', $options{progress} ? () : '--progress=off', @{ $options{args} // [] });
 
 	note('running ' . join(' ', @command) . "\n# log $log");
 	append_to_file($log, ''); # there for wait_log() before the client is
