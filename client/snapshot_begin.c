@@ -24,14 +24,19 @@ wants_snapshot(Session *session, bool found, SnapshotState *state, bool *changed
 	const CdcOptions *options = stream->options;
 	const SnapshotCursor *cursor = session->start.snapshot;
 	const SinkOps *ops = stream->sink->base.ops;
+	const RecordId *id = &session->start.id;
 	bool keeps = !ops->keeps_no_position && !ops->keeps_no_snapshot;
 
-	if (!keeps && stream->snapshot_known)
+	/* the standard output goes on with what it took, whether it was written when the last session ended or not */
+	if (!keeps && stream->snapshot_known && cursor == NULL)
+	{
 		cursor = stream->snapshot_cursor;
+		id = &stream->snapshot_id;
+	}
 	memset(state, 0, sizeof(*state));
 	if (cursor != NULL)
 	{
-		snapshot_cursor_state(cursor, keeps ? &session->start.id : &stream->snapshot_id, state);
+		snapshot_cursor_state(cursor, id, state);
 		if (!state->finished && !options->snapshot_never)
 			return true;
 		if (!state->finished)

@@ -113,6 +113,25 @@ foreach my $case (grep { $_->{how} ne 'stops' } @cases)
 }
 
 # ------------------------------------------------------------------------------------------------
+# The standard output loses its connection while nobody reads: what it holds then comes, and does not come again
+# ------------------------------------------------------------------------------------------------
+
+pipe(my $reading, my $writing) or die "could not make a pipe: $!";
+create_slot($node, 'postgres', 'output');
+my $output = start_client($db, 'output', '-', stdout => $writing, args => ['--snapshot=initial']);
+close($writing);
+# what the kernel holds of it does not grow any more (FIONREAD)
+my $held = -1;
+wait_until('the pipe to be full', sub {
+	my $size = pack('L', 0);
+	ioctl($reading, 0x541B, $size) or die "ioctl failed: $!";
+	my $before = $held;
+	$held = unpack('L', $size);
+	return $held > 32768 && $held == $before;
+});
+$node->safe_psql('postgres', q(SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = 'output' AND active));
+
+# ------------------------------------------------------------------------------------------------
 # gRPC: what the server keeps does not tell how far it was
 # ------------------------------------------------------------------------------------------------
 
@@ -163,6 +182,18 @@ foreach my $case (@cases)
 	is($late, 0, "$name: no change came again") if $case->{how} eq 'once' || $name eq 'nats';
 	note("$name: " . @lines . " records, $late late, $counts->{snapshot} of existing rows");
 }
+
+wait_log($output, qr/trying again/);
+my ($written, $asked) = ('', 0);
+while (sysread($reading, $written, 65536, length $written))
+{
+	next if $asked || client_log($output) !~ /existing rows: through/;
+	$asked = kill('TERM', $output->{pid});
+}
+is(wait_client($output), 0, 'to the standard output, over a lost connection') or diag(client_log($output));
+my ($row_twice, $row_count) = doubled_row(grep { /"table":"(?:items|parted_\d|whole)"/ } split(/\n/, $written));
+is($row_twice, undef, 'each row once');
+cmp_ok($row_count, '>', $rows, "$row_count existing rows");
 
 foreach my $sink (values %sinks)
 {

@@ -110,7 +110,8 @@ sub snapshot_plan
 	{
 		my @arguments = @{ $fault->{arguments} };
 		@arguments = ((grep { !/^--retry-for=/ } @arguments), '--retry-for=5min') unless $sink->resumes_snapshot;
-		$fault->{arguments} = [ @arguments, '--snapshot=initial', '--max-rate=' . pick(500, 1500, 5000) ];
+		$fault->{arguments} = [ @arguments, '--snapshot=initial', '--max-rate=' . pick(500, 1500, 5000),
+			'--snapshot-workers=' . pick(1, 3) ];
 	}
 	return;
 }
