@@ -16,6 +16,12 @@ sub things
 	return ('server');
 }
 
+# What the server stored and the client was not told of comes again.
+sub rows_once
+{
+	return 0;
+}
+
 sub resumes_snapshot
 {
 	return 0;
