@@ -6,10 +6,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "clock.h"
+#include "log.h"
 #include "snapshot_progress.h"
 
 #define NOW (100 * CLOCK_SECOND)
@@ -87,6 +91,40 @@ test_going_on(void **state)
 	assert_int_equal((int) snapshot_progress_total(&progress), 4500);
 }
 
+/* What a log is told; on a terminal the lines are handed over to be drawn (test_log.c). */
+static void
+test_lines(void **state)
+{
+	static const CdcOptions shown = {.progress = true, .progress_interval = 10 * CLOCK_SECOND};
+	SnapshotProgress progress;
+	FILE *captured = tmpfile();
+	char text[1000] = "";
+	int saved = dup(STDERR_FILENO);
+
+	(void) state;
+	assert_non_null(captured);
+	dup2(fileno(captured), STDERR_FILENO);
+	snapshot_progress_begin(&progress, &plan, 0, &(SnapshotState){0}, &shown, NOW);
+	snapshot_progress_show(&progress, NOW + 20 * CLOCK_SECOND); /* nothing has come yet */
+	snapshot_progress_chunk(&progress, 0, 600, 600, 300000, false, NOW + 5 * CLOCK_SECOND);
+	snapshot_progress_show(&progress, NOW + 5 * CLOCK_SECOND); /* too early */
+	snapshot_progress_show(&progress, NOW + 20 * CLOCK_SECOND);
+	log_setup_progress(true, CLOCK_SECOND);
+	snapshot_progress_show(&progress, NOW + 40 * CLOCK_SECOND); /* drawn instead */
+	snapshot_progress_end(&progress);
+	snapshot_progress_show(&progress, NOW + 60 * CLOCK_SECOND);
+	log_setup_progress(false, 0);
+	fflush(stderr);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	rewind(captured);
+	assert_true(fread(text, 1, sizeof(text) - 1, captured) > 0);
+	fclose(captured);
+	assert_non_null(strstr(text, " INFO    snapshot: 600 of about 6000 rows, 0.3 MB, 30 rows/s, "
+								 "about 180 s left; in table public.a\n"));
+	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1); /* the only one */
+}
+
 int
 main(void)
 {
@@ -94,6 +132,7 @@ main(void)
 		cmocka_unit_test(test_estimates),
 		cmocka_unit_test(test_corrections),
 		cmocka_unit_test(test_going_on),
+		cmocka_unit_test(test_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
