@@ -15,10 +15,12 @@
 #ifdef HAVE_GRPC
 
 #include <grpc/status.h>
+#include <unistd.h>
 
 #include "../../plugin/cdc_protocol.h"
 #include "cdc_sink.pb-c.h"
 #include "clock.h"
+#include "grpc/rpc_channel.h"
 #include "grpc/rpc_flight.h"
 #include "grpc/rpc_message.h"
 #include "grpc/rpc_params.h"
@@ -356,6 +358,55 @@ ends_are_told_apart(void **state)
 	}
 }
 
+/* Reads a file of so many copies of a line, as the user's metadata. */
+static CdcStatus
+read_metadata(grpc_metadata_array *metadata, const char *line, int copies)
+{
+	char path[] = "/tmp/cdc_grpc.XXXXXX";
+	FILE *file = fdopen(mkstemp(path), "w");
+	RpcParams params = {.metadata_file = path};
+	CdcError err;
+	CdcStatus status;
+
+	assert_non_null(file);
+	for (int i = 0; i < copies; i++)
+		fprintf(file, "%s\n", line);
+	fclose(file);
+	status = rpc_metadata_read(metadata, &params, &err);
+	unlink(path);
+	if (status != CDC_OK)
+		assert_non_null(strstr(err.message, "(metadata-file)"));
+	return status;
+}
+
+static void
+metadata_are_what_grpc_allows(void **state)
+{
+	static const char *const bad[] = {
+		"Grpc-Timeout: 1S", "trace-bin: AAEC", "a*b: 1", "a: \xc3\xa4", "a", ":path: /x"};
+	grpc_metadata_array metadata;
+	RpcParams none = {0};
+	CdcError err;
+
+	(void) state;
+	assert_int_equal(rpc_metadata_read(&metadata, &none, &err), CDC_OK);
+	assert_int_equal(metadata.count, 0);
+	rpc_metadata_free(&metadata);
+	assert_int_equal(read_metadata(&metadata, "Authorization: Bearer x:y", 64), CDC_OK);
+	assert_int_equal(metadata.count, 64);
+	assert_true(grpc_slice_str_cmp(metadata.metadata[0].key, "authorization") == 0);
+	assert_true(grpc_slice_str_cmp(metadata.metadata[63].value, "Bearer x:y") == 0);
+	rpc_metadata_free(&metadata);
+	assert_int_equal(read_metadata(&metadata, "a: b", 65), CDC_USAGE);
+	rpc_metadata_free(&metadata);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	{
+		if (read_metadata(&metadata, bad[i], 1) != CDC_USAGE)
+			fail_msg("\"%s\" was taken", bad[i]);
+		rpc_metadata_free(&metadata);
+	}
+}
+
 int
 main(void)
 {
@@ -367,6 +418,7 @@ main(void)
 		cmocka_unit_test(answers_are_read),
 		cmocka_unit_test(what_is_on_its_way_is_counted),
 		cmocka_unit_test(ends_are_told_apart),
+		cmocka_unit_test(metadata_are_what_grpc_allows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

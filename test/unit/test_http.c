@@ -17,6 +17,7 @@
 #include <curl/curl.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "http/http_answer.h"
@@ -474,6 +475,61 @@ bodies_are_signed_anew(void **state)
 	http_body_free(body);
 }
 
+static CdcStatus
+read_secret(const char *content, char **secret, size_t *length)
+{
+	char path[] = "/tmp/cdc_http.XXXXXX";
+	FILE *file = fdopen(mkstemp(path), "w");
+	HttpParams params = {.secret_file = path};
+	CdcError err;
+	CdcStatus status;
+
+	assert_non_null(file);
+	fputs(content, file);
+	fclose(file);
+	status = http_secret_read(&params, secret, length, &err);
+	unlink(path);
+	if (status != CDC_OK)
+		assert_non_null(strstr(err.message, "(cdc.secret-file) is empty"));
+	return status;
+}
+
+/* An editor's newline is no part of a secret, and a secret of nothing is none. */
+static void
+secrets_are_read(void **state)
+{
+	HttpParams params = {.secret_env = "CDC_TEST_SECRET"};
+	char *secret;
+	size_t length;
+	CdcError err;
+
+	(void) state;
+	assert_int_equal(read_secret(" s3cret \r\n", &secret, &length), CDC_OK);
+	assert_int_equal(length, 8);
+	assert_memory_equal(secret, " s3cret ", 8);
+	free(secret);
+	assert_int_equal(read_secret("\n\n", &secret, &length), CDC_USAGE);
+	assert_null(secret);
+	assert_int_equal(read_secret("", &secret, &length), CDC_USAGE);
+
+	setenv("CDC_TEST_SECRET", "from there", 1);
+	assert_int_equal(http_secret_read(&params, &secret, &length, &err), CDC_OK);
+	assert_string_equal(secret, "from there");
+	assert_int_equal(length, 10);
+	free(secret);
+	setenv("CDC_TEST_SECRET", "", 1);
+	assert_int_equal(http_secret_read(&params, &secret, &length, &err), CDC_USAGE);
+	unsetenv("CDC_TEST_SECRET");
+	assert_int_equal(http_secret_read(&params, &secret, &length, &err), CDC_USAGE);
+	assert_string_equal(
+		err.message,
+		"environment variable \"CDC_TEST_SECRET\" (cdc.secret-env) is not set, or empty");
+	assert_null(secret);
+	params.secret_env = NULL;
+	assert_int_equal(http_secret_read(&params, &secret, &length, &err), CDC_OK);
+	assert_null(secret);
+}
+
 int
 main(void)
 {
@@ -490,6 +546,7 @@ main(void)
 		cmocka_unit_test(answers_are_told_apart),
 		cmocka_unit_test(bodies_are_compressed_and_signed),
 		cmocka_unit_test(bodies_are_signed_anew),
+		cmocka_unit_test(secrets_are_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
