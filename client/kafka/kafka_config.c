@@ -248,6 +248,23 @@ set_all(rd_kafka_conf_t *conf, const char *const (*pairs)[2], CdcError *err)
 	return CDC_OK;
 }
 
+/*
+ * How long records wait for others to share a request, unless the user says it.  librdkafka's own 5 ms make many
+ * small requests of a fast stream, which cost client and brokers half as much again; a commit does not
+ * wait for them to pass, but without transactions each record does.
+ */
+static CdcStatus
+set_linger(const KafkaConfig *config, CdcError *err)
+{
+	static const char *const linger[][2] = {{"linger.ms", "20"}, {NULL, NULL}};
+
+	for (int i = 0; i < config->uri.num_params; i++)
+		if (strcmp(config->uri.params[i].name, "delivery") == 0 &&
+			strcmp(config->uri.params[i].value, "exactly-once") != 0)
+			return CDC_OK;
+	return set_all(config->conf, linger, err);
+}
+
 static void
 read_batch_bytes(KafkaConfig *config)
 {
@@ -261,15 +278,9 @@ read_batch_bytes(KafkaConfig *config)
 CdcStatus
 kafka_config_read(KafkaConfig *config, const SinkConfig *sink, CdcError *err)
 {
-	/*
-	 * Keys lead to the partitions that Kafka's own clients choose for them.	 librdkafka's own 5 ms make
-	 * many small requests of a fast stream, which cost client and brokers half as much again; a commit
-	 * does not wait for them to pass.
-	 */
-	static const char *const defaults[][2] = {{"client.id", "cdc_client"},
-											  {"partitioner", "murmur2_random"},
-											  {"linger.ms", "20"},
-											  {NULL, NULL}};
+	/* Keys lead to the partitions that Kafka's own clients choose for them. */
+	static const char *const defaults[][2] = {
+		{"client.id", "cdc_client"}, {"partitioner", "murmur2_random"}, {NULL, NULL}};
 	CdcStatus status;
 
 	*config = (KafkaConfig){
@@ -280,6 +291,8 @@ kafka_config_read(KafkaConfig *config, const SinkConfig *sink, CdcError *err)
 	if (status != CDC_OK)
 		return status;
 	status = sink_uri_parse(&config->uri, sink->uri, err);
+	if (status == CDC_OK)
+		status = set_linger(config, err);
 	if (status == CDC_OK)
 		status = read_address(config, err);
 	if (status == CDC_OK)

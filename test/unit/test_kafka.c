@@ -83,6 +83,8 @@ test_uri(void **state)
 	assert_true(config.exactly_once);
 	assert_false(config.tombstones);
 	assert_int_equal(config.transaction_timeout_ms, 60000);
+	assert_int_equal(config.batch_bytes, 1000000); /* librdkafka's default */
+	assert_string_equal(property(config.conf, "linger.ms"), "20");
 	kafka_config_free(&config);
 
 	assert_int_equal(read_uri(&config,
@@ -96,6 +98,14 @@ test_uri(void **state)
 	assert_true(config.tombstones);
 	assert_string_equal(property(config.conf, "compression.type"), "zstd");
 	assert_string_equal(property(config.conf, "partitioner"), "random");
+	assert_string_equal(property(config.conf, "linger.ms"),
+						"5"); /* each record waits for it here */
+	kafka_config_free(&config);
+
+	assert_int_equal(
+		read_uri(&config, "kafka://a:1/t?linger.ms=3&batch.size=5000", CLOCK_SECOND / 10), CDC_OK);
+	assert_string_equal(property(config.conf, "linger.ms"), "3");
+	assert_int_equal(config.batch_bytes, 5000);
 	kafka_config_free(&config);
 }
 
