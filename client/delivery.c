@@ -172,7 +172,10 @@ deliver_chunk(Delivery *delivery, bool *done, CdcError *err)
 
 	*done = true;
 	if (watermark->op == CDC_WATERMARK_BACKFILL)
+	{
+		snapshot_bell(snapshot, watermark->seq);
 		return CDC_OK;
+	}
 	if (watermark->op != CDC_WATERMARK_HIGH && watermark->op != CDC_WATERMARK_HIGH_VOID)
 	{
 		snapshot_note(snapshot, watermark);

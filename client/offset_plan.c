@@ -86,7 +86,7 @@ explain_snapshot(const OffsetInput *input, OffsetPlan *plan)
 {
 	size_t length = strlen(plan->meaning);
 
-	if (!input->found || input->stored.snapshot == NULL)
+	if (!input->found || !snapshot_cursor_is_unfinished(input->stored.snapshot, &input->stored.id))
 		return;
 	snprintf(plan->meaning + length, sizeof(plan->meaning) - length, "%s",
 			 plan->position.snapshot != NULL

@@ -100,6 +100,7 @@ check_source(const ResumeInput *input, ResumePlan *plan, CdcError *err)
 {
 	const Source *stored = &input->stored_source;
 	const Source *here = input->source;
+	bool unfinished = snapshot_cursor_is_unfinished(input->stored.snapshot, &input->stored.id);
 
 	if (!input->accepts.other_source)
 	{
@@ -115,7 +116,7 @@ check_source(const ResumeInput *input, ResumePlan *plan, CdcError *err)
 				 "begin at the slot's confirmed position.");
 		return CDC_STOP;
 	}
-	if (input->stored.snapshot != NULL && !input->snapshot_said)
+	if (unfinished && !input->snapshot_said)
 	{
 		cdc_error(
 			err, CDC_STOP,
@@ -128,7 +129,7 @@ check_source(const ResumeInput *input, ResumePlan *plan, CdcError *err)
 							"--snapshot=never delivers changes only.");
 		return CDC_STOP;
 	}
-	plan->begins_anew = input->stored.snapshot != NULL;
+	plan->begins_anew = unfinished;
 	note(
 		plan, true,
 		"accepted: the sink's position belonged to slot \"%s\", database \"%s\", system identifier "
@@ -203,7 +204,7 @@ check_divergence(const ResumeInput *input, ResumePlan *plan, CdcError *err)
 	start_at_slot(input, plan, input->stored.incarnation + 1);
 	/* rows of the snapshot that were delivered stay so, as records before the switch point do */
 	start->snapshot = snapshot_cursor_carry(input->stored.snapshot, &input->stored.id);
-	if (start->snapshot != NULL)
+	if (snapshot_cursor_is_unfinished(input->stored.snapshot, &input->stored.id))
 		note(plan, true,
 			 "accepted: the snapshot of existing rows goes on where it was; a row that was read "
 			 "from "

@@ -7,10 +7,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "clock.h"
 #include "log.h"
+#include "selection.h"
 #include "snapshot_private.h"
 
 /* Of the first chunk; the next ones' is what the time that it takes allows. */
@@ -33,26 +35,29 @@ log_begin(const Snapshot *snapshot)
 	const SnapshotPlan *plan = &snapshot->job.plan;
 	const SnapshotState *state = &snapshot->delivered;
 	int left = plan->num_tables - snapshot->next_table + snapshot->num_works;
+	char what[64] = "snapshot of existing rows";
 
+	if (state->kind == SNAPSHOT_BACKFILL)
+		snprintf(what, sizeof(what), "request %" PRId64 " for existing rows", state->request);
 	if (state->relation != 0)
 		log_line(LOG_INFO,
-				 "snapshot of existing rows: going on with %d of %d tables, %" PRIu64
+				 "%s: going on with %d of %d tables, %" PRIu64
 				 " rows were delivered, the last ones of %s",
-				 left, plan->num_tables, state->rows, state->name);
+				 what, left, plan->num_tables, state->rows, state->name);
 	else
-		log_line(LOG_INFO, "snapshot of existing rows: %d tables, about %.0f rows", left,
-				 plan->estimated_rows);
+		log_line(LOG_INFO, "%s: %d tables, about %.0f rows", what, left, plan->estimated_rows);
 }
 
-/* Begins a job, whose plan is read, where the state says. */
-static void
-begin_job(Snapshot *snapshot, const SnapshotState *state)
+void
+snapshot_begin_job(Snapshot *snapshot, const SnapshotState *state)
 {
 	const CdcOptions *options = snapshot->session->state->options;
 
+	snapshot_state_free(&snapshot->delivered);
 	snapshot->delivered = *state;
 	snapshot->num_works = 0;
 	snapshot->max_rows = FIRST_ROWS;
+	snapshot->stopped = false;
 	snapshot->active = true;
 	snapshot_ask_begin(snapshot, state);
 	snapshot_pace_begin(&snapshot->pace, options->max_rate);
@@ -62,53 +67,76 @@ begin_job(Snapshot *snapshot, const SnapshotState *state)
 	log_begin(snapshot);
 }
 
+void
+snapshot_job_reset(SnapshotJob *job)
+{
+	snapshot_plan_free(&job->plan);
+	free(job->filter);
+	job->filter = NULL;
+}
+
+/* What the stream begins with; state is taken over. */
+static CdcStatus
+open_initial(Snapshot *snapshot, SnapshotState *state, bool *changed, CdcError *err)
+{
+	Session *session = snapshot->session;
+	bool possible = false;
+	bool resumes = state->name != NULL;
+	bool required = resumes || snapshot_is_asked_for(session->state->options);
+	CdcStatus status = snapshot_open_plan(snapshot, required, &possible, err);
+
+	if (status != CDC_OK || !possible)
+	{
+		if (status == CDC_OK)
+			session->state->snapshot_known = true; /* not by later sessions either */
+		snapshot_disconnect(snapshot);
+		snapshot_state_free(state);
+		return status;
+	}
+	if (!resumes)
+	{
+		snapshot_begin_initial(session, state);
+		*changed = true;
+	}
+	snapshot_begin_job(snapshot, state);
+	memset(state, 0, sizeof(*state));
+	return CDC_OK;
+}
+
+/* Rows are requested through a pipeline. */
+static bool
+may_be_requested(const Session *session)
+{
+	const CdcOptions *options = session->state->options;
+
+	return selection_option(options, "pipeline") != NULL && !session->in_recovery &&
+		   !options->snapshot_only;
+}
+
 CdcStatus
 snapshot_open(Snapshot **result, Session *session, bool found, bool *changed, CdcError *err)
 {
-	SnapshotState state;
+	SnapshotState state = {0};
 	Snapshot *snapshot;
-	bool possible = false;
 	bool wanted;
-	bool resumes;
-	bool required;
 	CdcStatus status = snapshot_wanted(session, found, &state, &wanted, changed, err);
 
-	if (status != CDC_OK || !wanted)
+	if (status != CDC_OK || !(wanted || may_be_requested(session)))
+	{
+		snapshot_state_free(&state);
 		return status;
+	}
 	snapshot = calloc(1, sizeof(*snapshot));
 	if (snapshot == NULL)
 		abort();
 	*result = snapshot;
 	snapshot->session = session;
-	resumes = state.name != NULL;
-	required = resumes || snapshot_is_asked_for(session->state->options);
-	status = snapshot_open_plan(snapshot, required, &possible, err);
-	if (status != CDC_OK || !possible)
-	{
-		if (status == CDC_OK)
-			session->state->snapshot_known = true; /* not by later sessions either */
-		snapshot_state_free(&state);
-		return status;
-	}
-	if (!resumes)
-	{
-		snapshot_begin_initial(session, &state);
-		*changed = true;
-	}
-	begin_job(snapshot, &state);
-	return CDC_OK;
-}
-
-static void
-close_worker(SnapshotWorker *worker)
-{
-	PGcancel *cancel = worker->asking ? PQgetCancel(worker->conn) : NULL;
-	char ignored[256];
-
-	if (cancel != NULL)
-		PQcancel(cancel, ignored, sizeof(ignored));
-	PQfreeCancel(cancel);
-	PQfinish(worker->conn);
+	if (wanted)
+		status = open_initial(snapshot, &state, changed, err);
+	if (status == CDC_OK && may_be_requested(session))
+		return backfill_job_open(snapshot, &state, err);
+	snapshot_state_free(&state);
+	return status;
 }
 
 static void
@@ -124,14 +152,13 @@ snapshot_close(Snapshot *snapshot)
 	if (snapshot == NULL)
 		return;
 	snapshot_progress_end(&snapshot->progress);
-	for (int i = 0; i < snapshot->num_workers; i++)
-		close_worker(&snapshot->workers[i]);
+	backfill_job_close(&snapshot->backfill);
+	snapshot_disconnect(snapshot);
 	for (int i = 0; i < SNAPSHOT_MAX_CHUNKS; i++)
 		snapshot_chunk_reset(&snapshot->slots[i].chunk);
 	for (int i = 0; i < snapshot->num_works; i++)
 		free_work(&snapshot->works[i]);
-	snapshot_plan_free(&snapshot->job.plan);
-	free(snapshot->job.filter);
+	snapshot_job_reset(&snapshot->job);
 	snapshot_state_free(&snapshot->delivered);
 	snapshot_state_free(&snapshot->end);
 	frame_reader_reset(&snapshot->reader);
@@ -174,7 +201,14 @@ snapshot_drop_works(Snapshot *snapshot)
 bool
 snapshot_is_active(const Snapshot *snapshot)
 {
-	return snapshot != NULL && snapshot->active;
+	return snapshot != NULL && (snapshot->active || backfill_is_busy(snapshot->backfill.requests));
+}
+
+void
+snapshot_bell(Snapshot *snapshot, uint64_t number)
+{
+	if (snapshot != NULL)
+		backfill_bell(snapshot->backfill.requests, (int64_t) number);
 }
 
 int
@@ -185,6 +219,9 @@ snapshot_wait(const Snapshot *snapshot, struct pollfd *fds, int64_t *deadline)
 
 	if (!snapshot_is_active(snapshot))
 		return 0;
+	num_fds = backfill_wait(snapshot->backfill.requests, fds, deadline);
+	if (!snapshot->active)
+		return num_fds;
 	for (int i = 0; i < snapshot->num_workers; i++)
 		if (snapshot->workers[i].asking)
 			fds[num_fds++] =
@@ -196,8 +233,8 @@ snapshot_wait(const Snapshot *snapshot, struct pollfd *fds, int64_t *deadline)
 }
 
 /*
- * The job is through, and positions no longer speak of it.	 Another one may be begun here (begin_job()),
- * with a plan of its own.
+ * The job is through, and positions say so: of the initial one by not speaking of it any more.  backfill_job.c
+ * may begin another one.
  */
 static CdcStatus
 end_job(Snapshot *snapshot, bool store, CdcError *err)
@@ -207,8 +244,11 @@ end_job(Snapshot *snapshot, bool store, CdcError *err)
 
 	snapshot->active = false;
 	snapshot_progress_end(&snapshot->progress);
-	log_line(LOG_INFO, "snapshot of existing rows: through, %" PRIu64 " rows",
-			 snapshot->delivered.rows);
+	if (snapshot->delivered.kind == SNAPSHOT_BACKFILL)
+		backfill_job_ended(snapshot);
+	else
+		log_line(LOG_INFO, "snapshot of existing rows: through, %" PRIu64 " rows",
+				 snapshot->delivered.rows);
 	if (!store)
 		return CDC_OK;
 	snapshot->delivered.finished = true;
@@ -219,13 +259,18 @@ end_job(Snapshot *snapshot, bool store, CdcError *err)
 CdcStatus
 snapshot_turn(Snapshot *snapshot, int64_t now, bool between, CdcError *err)
 {
-	CdcStatus status;
+	CdcStatus status = CDC_OK;
 
-	if (!snapshot_is_active(snapshot))
+	if (snapshot == NULL)
 		return CDC_OK;
-	status = snapshot_ask_turn(snapshot, now, err);
-	snapshot_progress_show(&snapshot->progress, now);
-	if (status == CDC_OK && between && snapshot_is_through(snapshot))
+	if (snapshot->active)
+	{
+		status = snapshot_ask_turn(snapshot, now, err);
+		snapshot_progress_show(&snapshot->progress, now);
+	}
+	if (status == CDC_OK && snapshot->active && between && snapshot_is_through(snapshot))
 		status = end_job(snapshot, !snapshot->delivered.finished, err);
+	if (status == CDC_OK)
+		status = backfill_job_turn(snapshot, now, between, err);
 	return status;
 }

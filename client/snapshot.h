@@ -46,8 +46,11 @@ extern CdcStatus snapshot_turn(Snapshot *snapshot, int64_t now, bool between,
  * to when it has a turn at the latest.
  */
 #define SNAPSHOT_MAX_WORKERS OPTIONS_MAX_SNAPSHOT_WORKERS
-#define SNAPSHOT_MAX_FDS SNAPSHOT_MAX_WORKERS
+#define SNAPSHOT_MAX_FDS (SNAPSHOT_MAX_WORKERS + 1)
 extern int snapshot_wait(const Snapshot *snapshot, struct pollfd *fds, int64_t *deadline);
+
+/* The stream tells of a request for existing rows (backfill.h).	 Takes NULL. */
+extern void snapshot_bell(Snapshot *snapshot, uint64_t number);
 
 /* A frame of kind WATERMARK that is no high watermark. */
 extern void snapshot_note(Snapshot *snapshot, const Frame *frame);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backfill_job.h"
 #include "clock.h"
 #include "log.h"
 #include "pgconn.h"
@@ -291,10 +292,18 @@ question_failed(Snapshot *snapshot, SnapshotWorker *worker, SnapshotSlot *slot,
 	status = pgconn_error(worker->conn, result, what, err);
 	if (PQstatus(worker->conn) != CONNECTION_OK)
 		return CDC_RETRY;
-	if (!is_undefined_table(err) && !is_timeout(err))
-		return status == CDC_RETRY ? CDC_RETRY : CDC_STOP;
+	if (status == CDC_RETRY && !is_timeout(err))
+		return CDC_RETRY;
 	snapshot_pace_answer(&snapshot->pace, worker->estimated, 0, 0);
-	if (is_undefined_table(err))
+	if (!is_timeout(err) && !(is_undefined_table(err) && snapshot->job.plan.num_tables > 1) &&
+		backfill_job_fail(snapshot, err))
+	{
+		snapshot_ranges_remove(&work->ranges, slot->chunk.number);
+		snapshot_drop_works(snapshot);
+	}
+	else if (!is_undefined_table(err) && !is_timeout(err))
+		return CDC_STOP;
+	else if (is_undefined_table(err))
 		table_dropped(snapshot, slot);
 	else
 	{
@@ -377,6 +386,22 @@ receive_answer(Snapshot *snapshot, SnapshotWorker *worker, int64_t now, CdcError
 	return CDC_OK;
 }
 
+void
+snapshot_ask_stop(Snapshot *snapshot)
+{
+	snapshot->stopped = true;
+}
+
+/* Of a job that was stopped nothing is left but what is under way. */
+static void
+give_up_rest(Snapshot *snapshot)
+{
+	for (int i = 0; i < snapshot->num_works; i++)
+		snapshot_ranges_remove_free(&snapshot->works[i].ranges);
+	snapshot_drop_works(snapshot);
+	snapshot->next_table = snapshot->job.plan.num_tables;
+}
+
 CdcStatus
 snapshot_ask_turn(Snapshot *snapshot, int64_t now, CdcError *err)
 {
@@ -385,6 +410,8 @@ snapshot_ask_turn(Snapshot *snapshot, int64_t now, CdcError *err)
 	for (int i = 0; i < snapshot->num_workers && status == CDC_OK; i++)
 		if (snapshot->workers[i].asking)
 			status = receive_answer(snapshot, &snapshot->workers[i], now, err);
+	if (status == CDC_OK && snapshot->stopped)
+		give_up_rest(snapshot);
 	if (status == CDC_OK)
 		begin_next_table(snapshot);
 	for (int i = 0; i < snapshot->num_workers && status == CDC_OK; i++)

@@ -37,6 +37,13 @@ wants_snapshot(Session *session, bool found, SnapshotState *state, bool *changed
 	if (cursor != NULL)
 	{
 		snapshot_cursor_state(cursor, id, state);
+		if (state->kind == SNAPSHOT_BACKFILL)
+		{
+			if (session->start.snapshot == NULL)
+				session->start.snapshot = session->taken.snapshot =
+					snapshot_cursor_create(state, NULL);
+			return false;
+		}
 		if (!state->finished && !options->snapshot_never)
 			return true;
 		if (!state->finished)
@@ -153,6 +160,38 @@ warn_of_large(const SnapshotPlan *plan)
 				"rows are more than %d MB, the snapshot will stop at it",
 				table->name, table->bytes / (1024 * 1024), SNAPSHOT_WHOLE_BYTES / (1024 * 1024));
 	}
+}
+
+void
+snapshot_disconnect(Snapshot *snapshot)
+{
+	for (int i = 0; i < snapshot->num_workers; i++)
+	{
+		SnapshotWorker *worker = &snapshot->workers[i];
+		PGcancel *cancel = worker->asking ? PQgetCancel(worker->conn) : NULL;
+		char ignored[256];
+
+		if (cancel != NULL)
+			PQcancel(cancel, ignored, sizeof(ignored));
+		PQfreeCancel(cancel);
+		PQfinish(worker->conn);
+		memset(worker, 0, sizeof(*worker));
+	}
+	snapshot->num_workers = 0;
+}
+
+CdcStatus
+snapshot_connect(Snapshot *snapshot, CdcError *err)
+{
+	int wanted = (int) snapshot->session->state->options->snapshot_workers;
+	CdcStatus status = CDC_OK;
+	bool possible;
+
+	while (status == CDC_OK && snapshot->num_workers < wanted)
+		status = open_worker(snapshot, true, &possible, err);
+	if (status != CDC_OK)
+		snapshot_disconnect(snapshot);
+	return status;
 }
 
 CdcStatus

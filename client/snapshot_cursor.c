@@ -181,6 +181,20 @@ snapshot_cursor_state(const SnapshotCursor *cursor, const RecordId *id, Snapshot
 	}
 }
 
+bool
+snapshot_cursor_is_unfinished(const SnapshotCursor *cursor, const RecordId *id)
+{
+	SnapshotState state;
+	bool unfinished;
+
+	if (cursor == NULL)
+		return false;
+	snapshot_cursor_state(cursor, id, &state);
+	unfinished = !state.finished;
+	snapshot_state_free(&state);
+	return unfinished;
+}
+
 const SnapshotCursor *
 snapshot_cursor_carry(const SnapshotCursor *cursor, const RecordId *id)
 {

@@ -81,6 +81,9 @@ extern bool snapshot_cursor_has_chunk(uint64_t commit_lsn);
 extern void snapshot_cursor_state(const SnapshotCursor *cursor, const struct RecordId *id,
 								  SnapshotState *state);
 
+/* Is anything left to be delivered of it?  A request's cursor stays when it is through.	 NULL: no. */
+extern bool snapshot_cursor_is_unfinished(const SnapshotCursor *cursor, const struct RecordId *id);
+
 /*
  * The same place, for a position with another id: of no chunk.	 NULL for NULL.
  */

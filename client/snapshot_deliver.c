@@ -54,7 +54,8 @@ read_again(Snapshot *snapshot, SnapshotSlot *slot, CdcError *err)
 					   "Give it a primary key or another replica identity (ALTER TABLE ... REPLICA "
 					   "IDENTITY); or keep it quiet for a moment while its rows are read; or go on "
 					   "without existing rows: --snapshot=never.");
-		return CDC_STOP;
+		if (!backfill_job_fail(snapshot, err))
+			return CDC_STOP;
 	}
 	if (unknown)
 		read_less(slot, range);

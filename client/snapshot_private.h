@@ -16,6 +16,7 @@
 
 #include "snapshot.h"
 
+#include "backfill_job.h"
 #include "snapshot_chunk.h"
 #include "snapshot_pace.h"
 #include "snapshot_plan.h"
@@ -70,7 +71,8 @@ typedef struct SnapshotSlot
 struct Snapshot
 {
 	Session *session;
-	bool active; /* there is a job */
+	bool active;  /* there is a job */
+	bool stopped; /* nothing more of it is asked for */
 	SnapshotJob job;
 	SnapshotState delivered; /* of the job, so far */
 	FrameReader reader;      /* of chunks: relations are announced in each anew */
@@ -97,9 +99,17 @@ struct Snapshot
 
 	SnapshotPace pace;
 	SnapshotProgress progress;
+
+	BackfillJob backfill; /* requests, which are further jobs */
 };
 
 /* snapshot.c */
+
+/* Begins a job, whose plan is read, where the state says, which is taken over. */
+extern void snapshot_begin_job(Snapshot *snapshot, const SnapshotState *state);
+
+/* Forgets what the last job consisted of. */
+extern void snapshot_job_reset(SnapshotJob *job);
 
 /* The table's work; NULL: nothing is left of it. */
 extern SnapshotWork *snapshot_find_work(Snapshot *snapshot, int table);
@@ -113,7 +123,8 @@ extern void snapshot_drop_works(Snapshot *snapshot);
 /* snapshot_begin.c */
 
 /*
- * What the sink's position says, or else the options: *wanted, and *state of what was begun already
+ * What the sink's position says, or else the options: *wanted, and *state of what was begun already, also of
+ * requests (backfill_job.h), of which nothing is wanted here,
  * (without a name: nothing was), which is the caller's to free; *changed where a snapshot is given up.
  */
 extern CdcStatus snapshot_wanted(Session *session, bool found, SnapshotState *state, bool *wanted,
@@ -129,6 +140,10 @@ extern bool snapshot_is_asked_for(const CdcOptions *options);
 extern CdcStatus snapshot_open_plan(Snapshot *snapshot, bool required, bool *possible,
 									CdcError *err) CDC_MUST_CHECK;
 
+/* Connects the workers, if they are not; on failure none is.	 Disconnects them. */
+extern CdcStatus snapshot_connect(Snapshot *snapshot, CdcError *err) CDC_MUST_CHECK;
+extern void snapshot_disconnect(Snapshot *snapshot);
+
 /* From now on the session's positions say that it has begun. */
 extern void snapshot_begin_initial(Session *session, SnapshotState *state);
 
@@ -136,6 +151,9 @@ extern void snapshot_begin_initial(Session *session, SnapshotState *state);
 
 /* Begins to ask for what the state says is left. */
 extern void snapshot_ask_begin(Snapshot *snapshot, const SnapshotState *state);
+
+/* What was not asked for is given up; what was is still delivered. */
+extern void snapshot_ask_stop(Snapshot *snapshot);
 
 /* Takes answers that have come, and asks what can be asked, without waiting. */
 extern CdcStatus snapshot_ask_turn(Snapshot *snapshot, int64_t now, CdcError *err) CDC_MUST_CHECK;
