@@ -139,6 +139,8 @@ take_news(Backfill *backfill, BackfillNews *news, int64_t now)
 	if (backfill->heard <= news->known)
 		return;
 	/* its commit is not visible yet: of a transaction that waits for a standby, for long */
+	log_line(LOG_DEBUG, "request %" PRId64 " for existing rows is not visible yet",
+			 backfill->heard);
 	backfill->news_due = true;
 	pause_asking(backfill, now);
 }

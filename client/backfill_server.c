@@ -15,8 +15,13 @@
 #include "position.h"
 #include "text.h"
 
-/* A table that stays locked holds up its own request only so long at a time. */
-#define LOCK_TIMEOUT "SET lock_timeout = '5s'"
+/*
+ * A table that stays locked holds up its own request only so long at a time, and a standby that does not answer
+ * none: what is written here may be lost with the server.
+ */
+#define SETTINGS                                                                                   \
+	"SELECT pg_catalog.set_config('lock_timeout', '5s', false), "                                  \
+	"pg_catalog.set_config('synchronous_commit', 'local', false)"
 
 CdcStatus
 backfill_server_check(PGconn *conn, bool *possible, CdcError *err)
@@ -40,7 +45,7 @@ backfill_server_check(PGconn *conn, bool *possible, CdcError *err)
 		return status;
 	*possible = PQgetvalue(result, 0, 0)[0] == 't';
 	PQclear(result);
-	return pgconn_query(conn, LOCK_TIMEOUT, NULL, err);
+	return pgconn_query(conn, SETTINGS, NULL, err);
 }
 
 CdcStatus

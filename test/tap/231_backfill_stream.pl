@@ -136,6 +136,41 @@ like(client_log($client), qr/request $failing[0] for existing rows of public\.go
 is(kill_client($client, 'TERM'), 0, 'the stream goes on') or diag(client_log($client));
 
 # ------------------------------------------------------------------------------------------------
+# Behind the initial snapshot, by several workers; told by the position
+# ------------------------------------------------------------------------------------------------
+
+create_slot($node, 'postgres', 'w');
+my $behind = request('still');
+($code, $log) = run_client($db, 'w', "file://$dir/w.ndjson", '--pipeline=all', '--snapshot=initial', '--snapshot-workers=2', '--until=now');
+is($code, 0, 'a request behind the initial snapshot') or diag($log);
+like($log, qr/snapshot of existing rows: through.*request $behind for existing rows of public\.still: through, 2500 rows/s, 'one after the other');
+is(snapshots("$dir/w.ndjson", 'still'), 5000, 'both are delivered');
+like(slurp_file("$dir/w.ndjson.cdc-position"), qr/"snapshot":\{"kind":"backfill","request":$behind,"finished":true/, 'the position remembers it');
+create_slot($node, 'postgres', 'v');
+($code, $log) = run_client($db, 'v', "file://$dir/w.ndjson", '--until=now', '--accept=other-source');
+is($code, 0, 'what is through is not taken for what is not') or diag($log);
+
+# ------------------------------------------------------------------------------------------------
+# A request that is in the stream before it is visible
+# ------------------------------------------------------------------------------------------------
+
+$client = start_client($db, 'v', "file://$dir/v.ndjson", args => [ '--pipeline=all', '--snapshot=never', '--accept=gap' ]);
+wait_log($client, qr/streaming slot/);
+$node->safe_psql('postgres', q(ALTER SYSTEM SET synchronous_standby_names = 'none_such'));
+$node->reload;
+$node->poll_query_until('postgres', q(SELECT setting = 'none_such' FROM pg_settings WHERE name = 'synchronous_standby_names'));
+my $hanging = IPC::Run::start([ $node->installed_command('psql'), '-XAtq', '-d', $node->connstr('postgres'), '-c', q(SELECT cdc.backfill('all', 'still')) ],
+	'<', \undef, '>', \my $hung, '2>', \my $said, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+wait_log($client, qr/request \d+ for existing rows is not visible yet/);
+$node->safe_psql('postgres', q(ALTER SYSTEM RESET synchronous_standby_names));
+$node->reload;
+$hanging->finish;
+chomp $hung;
+state_is($hung, 'v', 'done', 'is served when it is');
+is(kill_client($client, 'TERM'), 0, 'the client ends') or diag(client_log($client));
+is(snapshots("$dir/v.ndjson", 'still'), 2500, 'its rows');
+
+# ------------------------------------------------------------------------------------------------
 # Killed, with a sink that has transactions, and with a file
 # ------------------------------------------------------------------------------------------------
 
