@@ -152,12 +152,30 @@ read_news(Backfill *backfill, const PGresult *result, int64_t now, CdcError *err
 	CdcStatus status;
 
 	if (PQresultStatus(result) != PGRES_TUPLES_OK)
-		status = pgconn_error(backfill->conn, result, "asking for requested rows", err);
-	else
-		status = backfill_server_read_news(result, &news, err);
+		return pgconn_error(backfill->conn, result, "asking for requested rows", err);
+	status = backfill_server_read_news(result, &news, err);
 	if (status == CDC_OK)
 		take_news(backfill, &news, now);
 	return status;
+}
+
+/* lock_timeout; statement_timeout, or somebody's pg_cancel_backend() */
+static bool
+may_pass(const CdcError *err, CdcStatus status)
+{
+	return status == CDC_RETRY || strcmp(err->sqlstate, "55P03") == 0 ||
+		   strcmp(err->sqlstate, "57014") == 0;
+}
+
+/* The server would not tell what there is to be done; changes are streamed without. */
+static void
+news_failed(Backfill *backfill, CdcStatus status, int64_t now, const CdcError *err)
+{
+	log_error(LOG_WARNING, err);
+	if (!may_pass(err, status))
+		return;
+	backfill->news_due = true;
+	pause_asking(backfill, now);
 }
 
 CdcStatus
@@ -195,8 +213,7 @@ backfill_open(Backfill **result, Session *session, int64_t done, int64_t running
 	PQclear(answer);
 	if (status != CDC_OK && PQstatus(backfill->conn) == CONNECTION_OK)
 	{
-		/* changes can be streamed without */
-		log_error(LOG_WARNING, err);
+		news_failed(backfill, status, clock_now(), err);
 		status = CDC_OK;
 	}
 	backfill->last_used = clock_now();
@@ -355,14 +372,6 @@ ask(Backfill *backfill, Question question, int64_t now)
 		backfill->news_due = false;
 }
 
-/* lock_timeout; statement_timeout, or somebody's pg_cancel_backend() */
-static bool
-may_pass(const CdcError *err, CdcStatus status)
-{
-	return status == CDC_RETRY || strcmp(err->sqlstate, "55P03") == 0 ||
-		   strcmp(err->sqlstate, "57014") == 0;
-}
-
 static void
 take_plan(Backfill *backfill, const PGresult *result, int64_t now)
 {
@@ -420,14 +429,8 @@ take_answer(Backfill *backfill, const PGresult *result, int64_t now)
 	else
 	{
 		status = read_news(backfill, result, now, &err);
-		if (status == CDC_OK)
-			return;
-		log_error(LOG_WARNING, &err);
-		if (may_pass(&err, status))
-		{
-			backfill->news_due = true;
-			pause_asking(backfill, now);
-		}
+		if (status != CDC_OK)
+			news_failed(backfill, status, now, &err);
 	}
 }
 

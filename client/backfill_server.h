@@ -34,7 +34,8 @@ typedef struct BackfillStream
 /* What there is to be done, by number. */
 typedef struct BackfillNews
 {
-	int64_t known; /* the last request of the pipeline that is visible */
+	int64_t
+		known; /* the last number of the pipeline, of a request or a cancellation, that is visible */
 	int64_t
 		given; /* the last number that was given away: a request may be on its way to be visible */
 	int num_requests;

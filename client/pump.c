@@ -262,7 +262,8 @@ refused_row(const Session *session, CdcError *err)
 	cdc_error_detail(err, "%.1800s", answer.detail);
 	cdc_error_hint(err,
 				   "%.1500s%sRepair what refuses it; or leave it out by a row filter; or go on "
-				   "without the rest of the existing rows: --snapshot=never.",
+				   "without the rest of the existing rows: --snapshot=never, or where they were "
+				   "requested, cdc_client backfill --cancel.",
 				   answer.hint, answer.hint[0] != '\0' ? " " : "");
 	return CDC_STOP;
 }

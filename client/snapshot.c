@@ -249,7 +249,8 @@ end_job(Snapshot *snapshot, bool store, CdcError *err)
 	else
 		log_line(LOG_INFO, "snapshot of existing rows: through, %" PRIu64 " rows",
 				 snapshot->delivered.rows);
-	if (!store)
+	/* the next request waits for the position: not for as long as the sink may gather records */
+	if (!store && snapshot->delivered.kind != SNAPSHOT_BACKFILL)
 		return CDC_OK;
 	snapshot->delivered.finished = true;
 	session->taken.snapshot = snapshot_cursor_create(&snapshot->delivered, NULL);

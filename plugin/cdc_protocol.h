@@ -68,7 +68,8 @@
  *				UNKNOWN			a row changed of which it is not known which one
  *				TRUNCATED		the relation was truncated
  *				BACKFILL		no part of a chunk: in the transaction that ends next, existing rows
- *								were requested, or are no longer; seq is the request's number
+ *								were requested, or are no longer; seq is the request's number, or the
+ *								cancellation's
  *	SCHEMA		what the records of a relation consist of: a fact about the relation, named by its
  *				version, which has no place in the sequence (seq, part and op are 0).	Its key is the
  *				version, a JSON string of 16 hexadecimal digits.  It comes before the first record of that

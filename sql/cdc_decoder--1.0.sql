@@ -1088,7 +1088,8 @@ COMMENT ON FUNCTION @extschema@.key_bounds(oid, text[], text[], text[], integer)
 
 -- Existing rows of a table on request, while streams go on: cdc.backfill(), cdc_client backfill.	 What is written
 -- here is not captured: hence user catalog tables.	 Requests stay, since a stream's position in its sink tells
--- how far it is by their numbers; of a pipeline these rise in the order of commit.
+-- how far it is by their numbers; of a pipeline these rise in the order of commit, and those of cancellations
+-- among them: who is told a number knows by it whether what it stands for is visible yet.
 CREATE TABLE @extschema@.backfill_request (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	pipeline name NOT NULL,
@@ -1098,6 +1099,7 @@ CREATE TABLE @extschema@.backfill_request (
 	requested_at timestamptz NOT NULL,
 	requested_lsn pg_lsn NOT NULL, -- before its commit, and after its transaction began
 	requested_by name NOT NULL,
+	cancelled_by bigint, -- the cancellation's number
 	cancelled_at timestamptz
 ) WITH (user_catalog_table = true);
 
@@ -1182,6 +1184,7 @@ CREATE FUNCTION @extschema@.cancel_backfill(id bigint) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	request @extschema@.backfill_request;
+	number bigint;
 BEGIN
 	SELECT * INTO request FROM @extschema@.backfill_request r WHERE r.id = cancel_backfill.id;
 	IF NOT FOUND THEN
@@ -1189,16 +1192,21 @@ BEGIN
 			USING ERRCODE = 'undefined_object', HINT = 'The view cdc.backfills lists those there are.';
 	END IF;
 	PERFORM @extschema@.require_streamer_of(request.pipeline);
-	UPDATE @extschema@.backfill_request r SET cancelled_at = clock_timestamp()
-		WHERE r.id = cancel_backfill.id AND r.cancelled_at IS NULL;
-	PERFORM @extschema@.ring_backfill(id, request.pipeline);
+	PERFORM FROM @extschema@.pipeline p WHERE p.pipeline = request.pipeline FOR UPDATE;
+	UPDATE @extschema@.backfill_request r SET cancelled_at = clock_timestamp(),
+			cancelled_by = nextval(pg_get_serial_sequence('@extschema@.backfill_request', 'id'))
+		WHERE r.id = cancel_backfill.id AND r.cancelled_at IS NULL
+		RETURNING cancelled_by INTO number;
+	IF FOUND THEN
+		PERFORM @extschema@.ring_backfill(number, request.pipeline);
+	END IF;
 END $$;
 COMMENT ON FUNCTION @extschema@.cancel_backfill(bigint) IS
 	'has streams stop delivering what cdc.backfill() asked for, at their next chunk of rows';
 
 -- For cdc_client: what its slot has to do.	 The first call of a slot settles from where on requests are its own:
 -- behind those that were made before this place.	 "also": a request that its position tells of, finished or not.
--- known: the last request that is visible; given: the last number that was given away, maybe not committed yet.
+-- known: the last number that is visible; given: the last number that was given away, maybe not committed yet.
 CREATE FUNCTION @extschema@.pending_backfills(pipeline name, slot name, start_lsn pg_lsn, also bigint,
 											  OUT known bigint, OUT given bigint, OUT requests json)
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -1215,7 +1223,7 @@ BEGIN
 			WHERE r.pipeline = pending_backfills.pipeline AND r.requested_lsn <= start_lsn
 			RETURNING since INTO first;
 	END IF;
-	SELECT coalesce(max(r.id), 0) INTO known FROM @extschema@.backfill_request r
+	SELECT coalesce(max(greatest(r.id, r.cancelled_by)), 0) INTO known FROM @extschema@.backfill_request r
 		WHERE r.pipeline = pending_backfills.pipeline;
 	given := coalesce(pg_sequence_last_value(pg_get_serial_sequence('@extschema@.backfill_request', 'id')::regclass), 0);
 	SELECT coalesce(json_agg(json_build_object('id', r.id, 'relation', r.relation::bigint, 'name', r.relation_name,

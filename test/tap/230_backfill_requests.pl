@@ -143,15 +143,16 @@ sub bells
 	} @{ read_frames($file) });
 }
 
-$node->safe_psql('postgres', q(INSERT INTO t VALUES (1, 'x'); SELECT cdc.cancel_backfill(2)));
+$node->safe_psql('postgres', q(INSERT INTO t VALUES (1, 'x'); SELECT cdc.cancel_backfill(2); SELECT cdc.cancel_backfill(2)));
 $node->safe_psql('postgres', q(BEGIN; INSERT INTO t VALUES (2, 'x'); SELECT cdc.backfill('shop', 't'); SELECT cdc.backfill('shop', 't'); COMMIT;));
 $node->safe_psql('postgres', q(BEGIN; SELECT cdc.backfill('shop', 't'); ROLLBACK;));
 $node->safe_psql('postgres', q(SELECT pg_logical_emit_message(true, 'cdc_decoder.backfill', m) FROM unnest(ARRAY['', 'x shop', '5shop',
 	' shop', '99999999999999999999999 shop', '7 sho', '7 shopp', '-1 shop']) m;
 	SELECT pg_logical_emit_message(false, 'cdc_decoder.backfill', '9 shop')));
 my ($last) = $node->safe_psql('postgres', q(SELECT max(id) FROM cdc.backfills));
-is(bells(pipeline => 'shop', watermarks => 'w'), "1 2 3 4 2 $last+1", 'the requests of its pipeline, once for each transaction that commits');
-is(bells(pipeline => 'shop', watermarks => 'w', transaction_records => 'on'), "1 2 3 4 2 $last+2",
+my $cancel = $node->safe_psql('postgres', q(SELECT cancelled_by FROM cdc.backfill_request WHERE id = 2));
+is(bells(pipeline => 'shop', watermarks => 'w'), "1 2 3 4 $cancel $last+1", 'the requests of its pipeline, once for each transaction that commits');
+is(bells(pipeline => 'shop', watermarks => 'w', transaction_records => 'on'), "1 2 3 4 $cancel $last+2",
 	'of a transaction with nothing else to tell, no begin and commit');
 is(bells(pipeline => 'copy', watermarks => 'w'), '', 'no others');
 is(bells(pipeline => 'shop'), '', 'who does not deliver existing rows is not told');

@@ -176,6 +176,8 @@ is(snapshots("$dir/v.ndjson", 'still'), 2500, 'its rows');
 
 my $target = sink_node('target');
 create_slot($node, 'postgres', 'killed');
+($code, $log) = run_client($db, 's', "file://$file", @args, '--until=now');
+is($code, 0, 'what was requested in between') or diag($log);
 my $sink = sink_uri($target, 'postgres');
 foreach my $to ([ 's', "file://$file", 'still', 4000 ], [ 'killed', $sink, 'items', 20000 ])
 {
@@ -184,11 +186,11 @@ foreach my $to ([ 's', "file://$file", 'still', 4000 ], [ 'killed', $sink, 'item
 	my $during = 0;
 	my $before = $table eq 'still' ? snapshots($file, 'still') : 0;
 
-	for (1 .. 12)
+	for (1 .. 8)
 	{
 		my $killed = start_client($db, $slot, $uri, args => [ @args, "--max-rate=$rate", '--commit-interval=' . pick('0', '5ms'), '--max-in-flight=64KiB' ]);
 		wait_log($killed, qr/streaming slot/);
-		usleep(int(rand(100_000)));
+		usleep(50_000 + int(rand(150_000)));
 		kill_client($killed, 'KILL');
 		$during++ if client_log($killed) =~ /request $number .*going on with/ && client_log($killed) !~ /request $number .*through/;
 		last if client_log($killed) =~ /request $number .*through/;
@@ -201,6 +203,16 @@ foreach my $to ([ 's', "file://$file", 'still', 4000 ], [ 'killed', $sink, 'item
 	is($target->safe_psql('postgres', q(SELECT count(*) = count(DISTINCT key), count(*) FROM cdc_records WHERE op = 'snapshot' AND "table" = 'items')),
 		't|' . $node->safe_psql('postgres', 'SELECT count(*) FROM items'), "$slot: each row came once") if $table eq 'items';
 }
+
+# the server crashes
+my $crashed = request('items');
+$client = start_client($db, 'killed', $sink, args => [ @args, '--max-rate=4000' ]);
+state_is($crashed, 'killed', 'running', 'a request is being served');
+$node->stop('immediate');
+$node->start;
+state_is($crashed, 'killed', 'done', 'and is through after a crash of the server');
+is(kill_client($client, 'TERM'), 0, 'the client ends') or diag(client_log($client));
+is($target->safe_psql('postgres', q(SELECT count(*) = 2 * count(DISTINCT key) FROM cdc_records WHERE op = 'snapshot' AND "table" = 'items')), 't', 'each row once more');
 
 # a sink that keeps no position: what the server was told decides
 create_slot($node, 'postgres', 'out');
