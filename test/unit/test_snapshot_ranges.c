@@ -83,7 +83,7 @@ what_is_given_back_is_read_again(void **state)
 	snapshot_ranges_add(&ranges, "", "");
 	for (uint64_t chunk = 1; chunk <= 3; chunk++)
 	{
-		char last[8];
+		char last[12];
 
 		take(&ranges, chunk);
 		snprintf(last, sizeof(last), "%d", (int) chunk * 10);
@@ -202,7 +202,7 @@ nothing_is_lost_or_doubled(void **state)
 												: snapshot_ranges_free(&ranges, 0);
 			int after;
 			int upto;
-			char last[8];
+			char last[12];
 
 			if (range == NULL)
 				continue;
