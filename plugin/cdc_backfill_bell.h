@@ -3,10 +3,10 @@
  *		What tells a stream, at its place in the WAL, that existing rows were requested or are no longer.
  *
  * cdc.backfill() and cdc.cancel_backfill() write a transactional logical message with this prefix, whose
- * content is the number of the request or the cancellation, a blank and the pipeline's name.  Sessions of that pipeline that have
- * existing rows delivered (option "watermarks") are told the number, in a frame of kind WATERMARK; all others
- * see nothing of it.	 It says only that there is news: what is requested is read from the extension's table,
- * so a message that somebody forges has a client look there, and no more.
+ * content is the number of the request or the cancellation, a blank and the pipeline's name.	Sessions of
+ * that pipeline that have existing rows delivered (option "watermarks") are told the number, in a frame of
+ * kind WATERMARK; all others see nothing of it.  It says only that there is news: what is requested is read
+ * from the extension's table, so a message that somebody forges has a client look there, and no more.
  */
 #ifndef CDC_BACKFILL_BELL_H
 #define CDC_BACKFILL_BELL_H
