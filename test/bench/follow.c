@@ -30,8 +30,8 @@ typedef struct Follower
 {
 	const char *path;
 	const char *beginning; /* of the lines that are looked at */
-	int watch; /* inotify's descriptor */
-	int file;  /* -1: not there yet */
+	int watch;             /* inotify's descriptor */
+	int file;              /* -1: not there yet */
 	char *buffer;
 	size_t used; /* bytes of a line whose end has not come yet */
 	size_t skip;
