@@ -34,7 +34,7 @@ foreach my $i (1 .. $kills)
 {
 	my $client = start_client($db, 'killed', $sink,
 		args => [ '--create-slot', '--snapshot=initial', '--commit-interval=' . pick('0', '5ms', '50ms'),
-			'--max-in-flight=' . pick('64KiB', '1MiB') ]);
+			'--max-in-flight=' . pick('64KiB', '1MiB'), '--max-rate=40000' ]);    # or a fast machine has done before it is killed
 
 	wait_log($client, qr/streaming slot/);
 	usleep(int(rand(40_000)));

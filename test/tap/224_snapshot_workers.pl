@@ -37,7 +37,8 @@ foreach my $workers (3, 4, 2, 1, 3, 2)
 {
 	my $client = start_client($db, 'killed', $sink,
 		args => [ '--create-slot', '--snapshot=initial', "--snapshot-workers=$workers",
-			'--commit-interval=' . pick('0', '5ms'), '--max-in-flight=' . pick('64KiB', '1MiB') ]);
+			'--commit-interval=' . pick('0', '5ms'), '--max-in-flight=' . pick('64KiB', '1MiB'),
+			'--max-rate=40000' ]);    # or a fast machine has done before it is killed
 
 	wait_log($client, qr/streaming slot/);
 	usleep(int(rand(60_000)));
