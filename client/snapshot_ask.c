@@ -15,8 +15,13 @@
 #include "snapshot_private.h"
 #include "text.h"
 
-/* How long the reading of a chunk is to take: it is a window in which changes drop rows. */
+/*
+ * How long the reading of a chunk is to take: it is a window in which changes drop rows.  Changes that come behind it
+ * wait until it is there, so while there are any it is shorter; a hundredth of a second still is many
+ * times what asking takes.
+ */
 #define CHUNK_TIME (CLOCK_SECOND / 10)
+#define LIVE_CHUNK_TIME (CLOCK_SECOND / 100)
 #define MAX_ROWS 100000
 
 /*
@@ -228,17 +233,29 @@ ask(Snapshot *snapshot, SnapshotWorker *worker, int64_t now, CdcError *err)
 	return ask_chunk(snapshot, worker, work, range, err);
 }
 
+/* How long the next chunk is to take: have changes been delivered since the last one? */
+static int64_t
+chunk_time(Snapshot *snapshot)
+{
+	uint64_t changes = snapshot->session->state->records - snapshot->rows_taken;
+	bool live = changes > snapshot->changes;
+
+	snapshot->changes = changes;
+	return live ? LIVE_CHUNK_TIME : CHUNK_TIME;
+}
+
 /* So many rows that the next one takes as long as it should. */
 static void
 adapt(Snapshot *snapshot, const SnapshotChunk *chunk, int64_t took)
 {
+	int64_t wanted = chunk_time(snapshot);
 	int64_t rows = chunk->scanned;
 
 	if (took < 1000)
 		took = 1000;
-	if (rows < snapshot->max_rows / 2 && took < CHUNK_TIME)
+	if (rows < snapshot->max_rows / 2 && took < wanted)
 		return; /* another limit ended it, or its range */
-	rows = rows * CHUNK_TIME / took;
+	rows = rows * wanted / took;
 	if (rows > snapshot->max_rows * INT64_C(2))
 		rows = snapshot->max_rows * INT64_C(2);
 	if (rows < snapshot->max_rows / 2)

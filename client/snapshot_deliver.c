@@ -263,5 +263,9 @@ snapshot_next(Snapshot *snapshot, const Frame *watermark, SnapshotStep *step, Sn
 void
 snapshot_taken(Snapshot *snapshot)
 {
-	snapshot_chunk_taken(&snapshot->delivering->chunk);
+	SnapshotChunk *chunk = &snapshot->delivering->chunk;
+
+	if (chunk->frame.kind != CDC_FRAME_SCHEMA)
+		snapshot->rows_taken++;
+	snapshot_chunk_taken(chunk);
 }

@@ -85,8 +85,10 @@ struct Snapshot
 	int num_workers;
 	SnapshotSlot slots[SNAPSHOT_MAX_CHUNKS];
 	uint64_t last_number;
-	int64_t not_before; /* a pause of all workers */
-	int max_rows;       /* of a chunk */
+	int64_t not_before;  /* a pause of all workers */
+	int max_rows;        /* of a chunk */
+	uint64_t rows_taken; /* by the sink, of all jobs of the session */
+	uint64_t changes;    /* other records of the run, when the last chunk came */
 
 	/* once a chunk's second watermark has come */
 	SnapshotSlot *delivering; /* NULL: none */
