@@ -271,7 +271,11 @@ store_rate(RateLimit *target, const Setting *setting, CdcError *err)
 					   def->min, def->max);
 		return CDC_USAGE;
 	}
-	*target = is_rows ? (RateLimit){.rows = number} : (RateLimit){.bytes = number};
+	memset(target, 0, sizeof(*target));
+	if (is_rows)
+		target->rows = number;
+	else
+		target->bytes = number;
 	return CDC_OK;
 }
 
