@@ -65,7 +65,8 @@ sub second_client
 		my $deadline = time() + $_[0];
 		do
 		{
-			$second = undef if $second && $round->ended_well($second, 0);
+			# the first may have been about to take over itself, and then the second is told to leave
+			$second = undef if $second && $round->ended_well($second, 1);
 			$second //= $round->start_another;
 			$round->run_for(0.02);
 		} while (time() < $deadline);
