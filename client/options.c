@@ -409,6 +409,7 @@ options_free(CdcOptions *options)
 	free(options->to_slot);
 	free(options->file);
 	free(options->relation);
+	free(options->where);
 	for (int i = 0; i < options->num_plugin_options; i++)
 	{
 		free(options->plugin_options[i].name);
