@@ -13,6 +13,7 @@ OBJS = \
 	plugin/cdc_backfill.o \
 	plugin/cdc_backfill_bell.o \
 	plugin/cdc_decoder.o \
+	plugin/cdc_decoder_setup.o \
 	plugin/cdc_drop_guard.o \
 	plugin/cdc_encoding.o \
 	plugin/cdc_enum.o \
@@ -51,6 +52,7 @@ OBJS = \
 	plugin/cdc_pipeline.o \
 	plugin/cdc_publication.o \
 	plugin/cdc_record.o \
+	plugin/cdc_record_bound.o \
 	plugin/cdc_relation.o \
 	plugin/cdc_relation_build.o plugin/cdc_relation_columns.o \
 	plugin/cdc_relation_names.o \

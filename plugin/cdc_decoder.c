@@ -2,16 +2,12 @@
  * cdc_decoder.c
  *		Logical decoding output plugin: each change a finished JSON record.
  *
- * The callbacks, and nothing else: they count, select, and hand over to cdc_record.c.  Memory has two
- * lifetimes, both below ctx->context, so that an ERROR leaves nothing behind: that of the decoding
- * session (options, relations), and that of one change.
+ * The callbacks, and nothing else: they count, select, and hand over to cdc_record.c.  What holds for
+ * the session is set up in cdc_decoder_setup.c.
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "access/xlogreader.h"
-#include "commands/dbcommands.h"
-#include "miscadmin.h"
 #include "replication/logical.h"
 #include "replication/origin.h"
 #include "replication/output_plugin.h"
@@ -19,46 +15,14 @@
 
 #include "cdc_backfill_bell.h"
 #include "cdc_compat.h"
+#include "cdc_decoder.h"
 #include "cdc_format.h"
-#include "cdc_options.h"
-#include "cdc_pipeline.h"
-#include "cdc_record.h"
-#include "cdc_relation.h"
 #include "cdc_relation_build.h"
 #include "cdc_selector.h"
-#include "cdc_snapshot_window.h"
 
 PG_MODULE_MAGIC;
 
 extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *callbacks);
-
-typedef struct CdcDecoder
-{
-	CdcOptions options;
-	CdcEncoding encoding;
-	CdcSettings settings;
-	CdcOutput output;
-	CdcRecorder recorder;
-	CdcLookups *lookups;
-	CdcRelationCache *relations;
-	CdcTransaction transaction;
-	CdcWindows windows;          /* of chunks of existing rows that are being read */
-	uint64 configured;           /* generation of relations that configuration is of */
-	MemoryContext configuration; /* of what follows from options, catalogs and pipeline */
-	CdcPublications *publications;
-	char *pipeline_name;  /* option pipeline */
-	bool selects_nothing; /* the pipeline does not exist yet at this place in the WAL */
-	bool warned;          /* that has been said */
-	bool
-		tells_empty; /* begin and commit are told where nothing else is; by the stream's own options */
-	bool stale;      /* configured from the catalogs' present state, not that of the WAL */
-	MemoryContext change_context; /* reset after each change */
-	uint64 seq;                   /* of the last change, in the present transaction */
-	int changes_unreported;       /* since progress was last reported */
-	bool ready;                   /* what prepare() makes is there */
-	bool begun;                   /* the present transaction's first record has been written */
-	uint64 backfill;              /* the last request for existing rows in it; 0: none */
-} CdcDecoder;
 
 /* As often as the core does it from 16 on (CHANGES_THRESHOLD in reorderbuffer.c). */
 #define CHANGES_PER_PROGRESS_REPORT 100
@@ -81,129 +45,13 @@ startup(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init)
 	ctx->output_plugin_private = decoder;
 }
 
-/*
- * The rest of the set-up, at the first transaction or message: only then it can be told whether the
- * output goes to a client or through the SQL functions (which set output_writer_private after
- * startup), where text must be in the database's encoding.
- */
-static void
-prepare(LogicalDecodingContext *ctx)
-{
-	CdcDecoder *decoder = ctx->output_plugin_private;
-	MemoryContext caller;
-
-	if (likely(decoder->ready))
-		return;
-	caller = MemoryContextSwitchTo(ctx->context);
-	cdc_encoding_init(&decoder->encoding);
-	decoder->encoding.escape = decoder->encoding.convert && ctx->output_writer_private != NULL &&
-							   decoder->options.framing == CDC_FRAMING_LINES;
-	decoder->output.ops = &cdc_output_to_consumer;
-	decoder->output.target = ctx;
-	decoder->output.options = &decoder->options;
-	decoder->output.writer.encoding = &decoder->encoding;
-	decoder->lookups = cdc_lookups_create(ctx->context, ctx);
-	cdc_recorder_init(&decoder->recorder, &decoder->output, &decoder->settings, decoder->lookups);
-	decoder->relations = cdc_relation_cache_create(ctx->context, ctx->reader, &decoder->encoding,
-												   &decoder->settings, decoder->lookups);
-	decoder->publications = cdc_publications_create(ctx->context);
-	decoder->configuration =
-		AllocSetContextCreate(ctx->context, "cdc_decoder configuration", ALLOCSET_SMALL_SIZES);
-	MemoryContextSwitchTo(caller);
-	decoder->ready = true;
-}
-
-/* The pipeline as it is at this place in the WAL; NULL if it does not exist yet. */
-static CdcPipeline *
-read_pipeline(CdcDecoder *decoder, const char *name)
-{
-	Oid tables[2];
-	CdcPipeline *pipeline = cdc_pipeline_read(name, tables);
-
-	for (int i = 0; i < lengthof(tables); i++)
-	{
-		if (OidIsValid(tables[i]))
-			cdc_relation_cache_watch(decoder->relations, tables[i]);
-	}
-	if (pipeline && pipeline->dropped)
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-				errmsg("pipeline \"%s\" was dropped at this place in the WAL", name),
-				errdetail("Without it, changes would be sent as they are, untransformed."),
-				errhint("Start the stream with option \"pipeline\" naming another pipeline that "
-						"exists here, or without that option."));
-	if (pipeline == NULL && !decoder->warned)
-	{
-		decoder->warned = true;
-		ereport(WARNING, errcode(ERRCODE_UNDEFINED_OBJECT),
-				errmsg("pipeline \"%s\" does not exist at this place in the WAL", name),
-				errdetail("Nothing is selected until the place where it was created."),
-				errhint("Create it with cdc.create_pipeline(), or correct option \"pipeline\"."));
-	}
-	return pipeline;
-}
-
-/*
- * What options, catalogs and the pipeline say, which may change between transactions and within one.
- * Needs a transaction.
- */
-static void
-configure(LogicalDecodingContext *ctx)
-{
-	CdcDecoder *decoder = ctx->output_plugin_private;
-	CdcOptions *options = &decoder->options;
-	CdcPipeline *pipeline = NULL;
-	MemoryContext caller;
-	const char *source;
-	const char *metadata;
-
-	MemoryContextReset(decoder->configuration);
-	caller = MemoryContextSwitchTo(decoder->configuration);
-	if (decoder->pipeline_name)
-		pipeline = read_pipeline(decoder, decoder->pipeline_name);
-	decoder->selects_nothing = decoder->pipeline_name != NULL && pipeline == NULL;
-	cdc_options_read(options, pipeline ? pipeline->options : NIL, ctx->output_plugin_options);
-	source = options->source ? options->source : get_database_name(MyDatabaseId);
-	metadata = pipeline ? pipeline->metadata : "";
-	cdc_publications_set_names(decoder->publications, options->publication_names == NIL && pipeline
-														  ? pipeline->publications
-														  : options->publication_names);
-	cdc_recorder_configure(&decoder->recorder, source, metadata);
-	cdc_relation_cache_configure(decoder->relations, options, source, metadata, pipeline,
-								 decoder->publications);
-	decoder->configured = cdc_relation_cache_generation(decoder->relations);
-	decoder->stale = false;
-	MemoryContextSwitchTo(caller);
-}
-
-/*
- * The same for a message outside transactions: its callback is outside of one, and of any place in the
- * catalogs' history, so their present state has to do.
- */
-static void
-configure_outside(LogicalDecodingContext *ctx)
-{
-	CdcDecoder *decoder = ctx->output_plugin_private;
-	MemoryContext caller = CurrentMemoryContext;
-	bool own_transaction = !IsTransactionState();
-
-	if (decoder->pipeline_name == NULL && decoder->configured != 0)
-		return;
-	if (own_transaction)
-		StartTransactionCommand();
-	configure(ctx);
-	if (own_transaction)
-		CommitTransactionCommand();
-	MemoryContextSwitchTo(caller);
-	decoder->stale = true;
-}
-
 static inline void
 ensure_configured(LogicalDecodingContext *ctx)
 {
 	CdcDecoder *decoder = ctx->output_plugin_private;
 
 	if (unlikely(decoder->configured != cdc_relation_cache_generation(decoder->relations)))
-		configure(ctx);
+		cdc_decoder_configure(ctx);
 }
 
 /* What stands for the target of records that belong to no relation, where the format names one. */
@@ -256,11 +104,11 @@ begin_transaction(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 {
 	CdcDecoder *decoder = ctx->output_plugin_private;
 
-	prepare(ctx);
+	cdc_decoder_prepare(ctx);
 	cdc_relation_cache_begin(decoder->relations, txn->base_snapshot_lsn);
 	cdc_lookups_begin(decoder->lookups, txn);
 	if (unlikely(decoder->stale || decoder->selects_nothing))
-		configure(ctx);
+		cdc_decoder_configure(ctx);
 	decoder->transaction.commit_lsn = txn->final_lsn;
 	decoder->transaction.end_lsn = txn->end_lsn;
 	decoder->transaction.commit_time = cdc_commit_time(txn);
@@ -530,6 +378,7 @@ decode_watermark(LogicalDecodingContext *ctx, const char *content, Size content_
 	memset(&decoder->transaction, 0, sizeof(decoder->transaction));
 	decoder->transaction.commit_lsn = ctx->reader->ReadRecPtr;
 	decoder->transaction.end_lsn = ctx->reader->EndRecPtr;
+	cdc_relation_cache_listen(decoder->relations, cdc_windows_note_relation, &decoder->windows);
 	cdc_windows_mark(&decoder->windows, &decoder->output, &decoder->transaction, &watermark,
 					 cdc_relation_cache_changed_at(decoder->relations));
 }
@@ -556,7 +405,7 @@ decode_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr ls
 	CdcMessage message;
 	MemoryContext caller;
 
-	prepare(ctx);
+	cdc_decoder_prepare(ctx);
 	report_progress(ctx);
 	if (transactional)
 		decoder->seq++;
@@ -575,7 +424,7 @@ decode_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr ls
 	if (transactional)
 		ensure_configured(ctx);
 	else
-		configure_outside(ctx);
+		cdc_decoder_configure_outside(ctx);
 	decoder->recorder.change_lsn = lsn;
 	caller = MemoryContextSwitchTo(decoder->change_context);
 	cdc_message_read(&message, transactional, prefix, content, content_len);
