@@ -9,7 +9,6 @@
 #include "sink.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "../../plugin/cdc_protocol.h"
 #include "clock.h"
 #include "rpc_flight.h"
+#include "rpc_greet.h"
 #include "rpc_message.h"
 #include "rpc_params.h"
 #include "rpc_status.h"
@@ -28,9 +28,6 @@
 
 /* Below this a batch is not made smaller: a message has to have room for a record. */
 #define MIN_LIMIT 1024
-
-/* tick() is called at least so often while open() waits. */
-#define TICK_MS 200
 
 typedef struct GrpcSink
 {
@@ -103,84 +100,6 @@ grpc_sink_create(Sink **result, const SinkConfig *config, CdcError *err)
  * Opening
  * ------------------------------------------------------------------------------------------------ */
 
-/* What the stream's end means; CDC_REFUSED where one record alone may be what was not taken. */
-static CdcStatus
-end_error(const GrpcSink *sink, const RpcEvent *event, bool answered, CdcError *err)
-{
-	CdcStatus status = rpc_status_meaning(event->code, event->text, answered);
-
-	if (event->code == 0)
-		cdc_error(err, status, "server %s has ended the stream", sink->params.address);
-	else
-		cdc_error(err, status, "server %s ended the stream with %s%s%s", sink->params.address,
-				  rpc_status_name(event->code), event->text[0] != '\0' ? ": " : "", event->text);
-	cdc_error_hint(err, "%s", rpc_status_hint(event->code, event->text));
-	return status;
-}
-
-static CdcStatus
-say_hello(RpcStream *stream, const Source *source, bool look, CdcError *err)
-{
-	RpcBuffer buffer = {0};
-
-	if (!rpc_put_hello(&buffer, source, look))
-	{
-		rpc_buffer_free(&buffer);
-		return cdc_error(err, CDC_RETRY, "out of memory");
-	}
-	return rpc_stream_send(stream, buffer.data, buffer.length, err);
-}
-
-/* Waits for the first answer, or whatever else it is, ticking. */
-static CdcStatus
-await_answer(const GrpcSink *sink, RpcStream *stream, RpcAck *ack, CdcError *err)
-{
-	int64_t deadline = clock_now() + sink->params.timeout;
-	RpcEvent event;
-
-	for (;;)
-	{
-		struct pollfd fd = {.fd = rpc_stream_fd(stream), .events = POLLIN};
-		int64_t now = clock_now();
-		CdcStatus status;
-
-		rpc_stream_next(stream, &event);
-		if (event.kind == RPC_MESSAGE)
-			return rpc_read_ack(ack, event.data, event.length, err);
-		if (event.kind == RPC_END)
-		{
-			status = end_error(sink, &event, false, err);
-			/* of a stream that has no records yet */
-			return status == CDC_REFUSED ? CDC_STOP : status;
-		}
-		if (now >= deadline)
-		{
-			cdc_error(err, CDC_RETRY, "server %s has not answered in %.1f s", sink->params.address,
-					  (double) sink->params.timeout / CLOCK_SECOND);
-			cdc_error_hint(err, "timeout=DURATION in the sink's URI says how long it may take.");
-			return CDC_RETRY;
-		}
-		if (sink->config.tick != NULL && !sink->config.tick(sink->config.tick_arg))
-			return cdc_error(err, CDC_RETRY, "stopped while server %s was being waited for",
-							 sink->params.address);
-		poll(&fd, 1, clock_timeout_ms(now, deadline, TICK_MS));
-	}
-}
-
-/* Greets the server: a stream, and what it answered. */
-static CdcStatus
-greet(const GrpcSink *sink, const Source *source, bool look, RpcStream **stream, RpcAck *ack,
-	  CdcError *err)
-{
-	CdcStatus status = rpc_stream_open(stream, &sink->params, err);
-
-	if (status == CDC_OK)
-		status = say_hello(*stream, source, look, err);
-	if (status == CDC_OK)
-		status = await_answer(sink, *stream, ack, err);
-	return status;
-}
-
 /* A server that went on storing behind a record that it refused has lost it: better said than not known. */
 static CdcStatus
 check_refused(const GrpcSink *sink, const RpcAck *ack, CdcError *err)
@@ -219,7 +138,7 @@ grpc_sink_open(Sink *base, const Source *source, Source *stored_source, Position
 	status = target_names_create(&sink->names, sink->params.target, "the path in the sink's URI",
 								 source->name, &target_rules, err);
 	if (status == CDC_OK)
-		status = greet(sink, source, false, &sink->stream, &ack, err);
+		status = rpc_greet(&sink->params, &sink->config, source, false, &sink->stream, &ack, err);
 	if (status == CDC_OK)
 		status = check_refused(sink, &ack, err);
 	sink->ended = status != CDC_OK;
@@ -241,7 +160,7 @@ grpc_sink_look(Sink *base, const Source *source, Source *stored_source, Position
 	const GrpcSink *sink = (const GrpcSink *) base;
 	RpcStream *stream = NULL;
 	RpcAck ack = {0};
-	CdcStatus status = greet(sink, source, true, &stream, &ack, err);
+	CdcStatus status = rpc_greet(&sink->params, &sink->config, source, true, &stream, &ack, err);
 
 	rpc_stream_close(stream, status == CDC_OK ? LEAVE_PATIENCE : 0);
 	if (status != CDC_OK)
@@ -476,7 +395,7 @@ static CdcStatus
 stream_ended(GrpcSink *sink, const RpcEvent *event, CdcError *err)
 {
 	const RpcBatch *oldest = rpc_flight_oldest(&sink->flight);
-	CdcStatus status = end_error(sink, event, true, err);
+	CdcStatus status = rpc_end_error(&sink->params, event, true, err);
 
 	if (status != CDC_REFUSED)
 		return status;
