@@ -35,16 +35,26 @@ check_order(Delivery *delivery, const RecordId *id, CdcError *err)
 	return CDC_OK;
 }
 
-/* The position that holds once this record, or end of a transaction, is durable. */
+/*
+ * The position that holds once this record, or end of a transaction, is durable.
+ *
+ * It never goes back: where the sink's records tell more than the position stored beside them, the
+ * server begins again with transactions that are delivered.  Their ends are news to end_lsn only.
+ */
 static Position
 position_after(const Session *session, const RecordId *id)
 {
 	const MessageHeader *message = &session->reader.message;
 	Position after = session->taken;
 
-	after.id = *id;
 	if (message->timeline > after.timeline)
+	{
 		after.timeline = message->timeline;
+		after.timeline_began = 0;
+	}
+	if (record_id_compare(id, &after.id) <= 0)
+		return after;
+	after.id = *id;
 	if (message->commit_time != 0)
 		after.commit_time = message->commit_time;
 	return after;

@@ -131,12 +131,34 @@ file_store_finish_rotation(FileStore *store, CdcError *err)
 	return file_store_write_sidecar(store, &next, err);
 }
 
+/*
+ * Somebody else has cut the file short, as logrotate's copytruncate does, or added to it: what is written behind
+ * its end, or over what it holds, nobody could read.
+ */
+static CdcStatus
+check_size(const FileStore *store, CdcError *err)
+{
+	struct stat info;
+
+	if (fstat(store->fd, &info) != 0 || (uint64_t) info.st_size == store->size)
+		return CDC_OK;
+	cdc_error(err, CDC_STOP,
+			  "file \"%s\" has %" PRIu64 " bytes, but %" PRIu64
+			  " were written to it: another program has changed it",
+			  store->path, (uint64_t) info.st_size, store->size);
+	cdc_error_hint(err,
+				   "Only the client may write to it; to rotate files use ?rotate=SIZE instead of a "
+				   "program that cuts them (logrotate's copytruncate).");
+	return CDC_STOP;
+}
+
 CdcStatus
 file_store_write(FileStore *store, const void *data, size_t length, CdcError *err)
 {
-	CdcStatus status =
-		file_store_write_at(store, store->fd, store->path, data, length, store->size, err);
+	CdcStatus status = check_size(store, err);
 
+	if (status == CDC_OK)
+		status = file_store_write_at(store, store->fd, store->path, data, length, store->size, err);
 	if (status == CDC_OK)
 		store->size += length;
 	return status;
@@ -154,12 +176,42 @@ file_store_began(const FileStore *store)
 	return store->state.began;
 }
 
+/* Whether the open file has no name any more. */
+static bool
+is_removed(int fd)
+{
+	struct stat info;
+
+	return fstat(fd, &info) == 0 && info.st_nlink == 0;
+}
+
+/* What is written to a file that somebody removed is nobody's: it must not count as durable. */
+static CdcStatus
+check_not_removed(const FileStore *store, CdcError *err)
+{
+	bool file = is_removed(store->fd);
+
+	if (!file && !is_removed(store->sidecar_fd))
+		return CDC_OK;
+	cdc_error(err, CDC_STOP, "\"%s\" was removed while it was being written to",
+			  file ? store->path : store->sidecar_path);
+	cdc_error_hint(err,
+				   "What had been written to it is gone with it.  Put \"%s\" and \"%s\" back as "
+				   "they were, or remove both to begin anew behind the slot's position. To rotate "
+				   "files use ?rotate=SIZE.",
+				   store->path, store->sidecar_path);
+	return CDC_STOP;
+}
+
 CdcStatus
 file_store_commit(FileStore *store, uint64_t size, int64_t began, const Source *source,
 				  const Position *position, CdcError *err)
 {
 	SidecarState next = store->state;
+	CdcStatus status = check_not_removed(store, err);
 
+	if (status != CDC_OK)
+		return status;
 	if (size != next.offset && store->ops->fdatasync(store->fd) != 0)
 		return file_store_io_error(err, "sync", store->path);
 	if (next.offset == 0)

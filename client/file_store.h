@@ -33,7 +33,10 @@ extern CdcStatus file_store_open(FileStore **store, const FileOps *ops, const ch
 								 Source *source, Position *position, bool *found,
 								 CdcError *err) CDC_MUST_CHECK;
 
-/* Appends.	 After a failure nothing is known of the file's tail: close the store. */
+/*
+ * Appends.	 After a failure nothing is known of the file's tail: close the store.	CDC_STOP: another program has
+ * changed its size.
+ */
 extern CdcStatus file_store_write(FileStore *store, const void *data, size_t length,
 								  CdcError *err) CDC_MUST_CHECK;
 
@@ -46,7 +49,8 @@ extern int64_t file_store_began(const FileStore *store);
 /*
  * Makes the first size bytes of the current file durable, and then says so in the sidecar together
  * with the position, and with when the first byte came (began, seconds since 1970; 0: not known).
- * May run in another thread while file_store_write() appends behind size.
+ * May run in another thread while file_store_write() appends behind size.	CDC_STOP: one of the files was
+ * removed meanwhile.
  */
 extern CdcStatus file_store_commit(FileStore *store, uint64_t size, int64_t began,
 								   const Source *source, const Position *position,

@@ -75,7 +75,11 @@ source_equal(const Source *a, const Source *b)
 bool
 position_same_stream(const Position *a, const Position *b)
 {
-	return a->incarnation == b->incarnation && a->timeline >= b->timeline;
+	bool same_beginning =
+		a->timeline_began == b->timeline_began || a->timeline_began == 0 || b->timeline_began == 0;
+
+	return a->incarnation == b->incarnation &&
+		   (a->timeline > b->timeline || (a->timeline == b->timeline && same_beginning));
 }
 
 bool
@@ -159,6 +163,8 @@ position_to_json(const Source *source, const Position *position)
 	json_object_object_add(object, "database", json_object_new_string(source->database));
 	json_object_object_add(object, "slot", json_object_new_string(source->slot));
 	json_object_object_add(object, "timeline", json_object_new_int64(position->timeline));
+	if (position->timeline_began != 0)
+		add_lsn(object, "timeline_began", position->timeline_began);
 	json_object_object_add(object, "incarnation", json_object_new_int64(position->incarnation));
 	add_lsn(object, "commit_lsn", position->id.commit_lsn);
 	add_uint64(object, "seq", position->id.seq);
@@ -267,6 +273,11 @@ position_from_json(struct json_object *object, Source *source, Position *positio
 	position->incarnation = (uint32_t) incarnation;
 	position->id.part = (uint16_t) part;
 	position->snapshot = NULL;
+	/* positions that were stored before there was such a member have none */
+	position->timeline_began = 0;
+	if (json_object_object_get_ex(object, "timeline_began", NULL) &&
+		!get_lsn(object, "timeline_began", &position->timeline_began))
+		return false;
 	return !json_object_object_get_ex(object, "snapshot", &snapshot) ||
 		   snapshot_cursor_from_json(snapshot, &position->snapshot);
 }

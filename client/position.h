@@ -55,7 +55,9 @@ extern bool source_equal(const Source *a, const Source *b);
  */
 typedef struct Position
 {
-	uint32_t timeline;    /* of the WAL that id's commit was read from */
+	uint32_t timeline; /* of the WAL that id's commit was read from */
+	uint64_t
+		timeline_began; /* where; 0: not known.  Of two servers that were promoted to it each has its own */
 	uint32_t incarnation; /* raised whenever a divergence is accepted; part of the records' ids */
 	RecordId id;
 	uint64_t end_lsn;

@@ -316,17 +316,21 @@ take_turn(Pump *pump, int64_t now, CdcError *err)
 	if (*state->interrupted != 0)
 		begin_stop(pump, PUMP_INTERRUPTED, now);
 	status = store_idle_progress(pump, now, err);
+	/* before the sink's turn: what ends the run here is not to wait until the next turn for its flush */
+	if (status == CDC_OK)
+		status = turn_snapshot(pump, now, err);
 	if (status == CDC_OK && pump->stopping)
 		status = session_sink_status(session, ops->flush(state->sink, err));
 	if (status == CDC_OK)
 		status = poll_sink(session, now, err);
-	if (status == CDC_OK)
-		status = turn_snapshot(pump, now, err);
 	if (status != CDC_OK)
 		return status;
 	/* What was accepted was accepted once: a gap that opens later is another one. */
 	if (position_covers(&session->progress.durable, &session->start))
+	{
 		state->accepts = (ResumeAccepts){0};
+		state->position_of = session->source;
+	}
 	if (session->progress.closed)
 		begin_stop(pump, PUMP_CLOSED, now);
 	/* Until the position that we began with is stored, the sink may speak of another stream. */

@@ -47,6 +47,7 @@ start_at_slot(const ResumeInput *input, ResumePlan *plan, uint32_t incarnation)
 {
 	memset(&plan->start, 0, sizeof(plan->start));
 	plan->start.timeline = input->history->current;
+	plan->start.timeline_began = timeline_history_began(input->history, plan->start.timeline);
 	plan->start.incarnation = incarnation;
 	plan->start.confirmed = input->slot_confirmed;
 	plan->changed = true;
@@ -58,6 +59,18 @@ check_first_use(const ResumeInput *input, ResumePlan *plan, CdcError *err)
 	char lsn[LSN_TEXT_SIZE];
 
 	lsn_format(lsn, input->slot_confirmed);
+	if (input->had_position)
+	{
+		cdc_error(err, CDC_STOP,
+				  "the sink has forgotten its position for slot \"%s\" of database \"%s\"",
+				  input->source->slot, input->source->database);
+		cdc_error_detail(
+			err, "It was stored during this run. The slot is at confirmed_flush_lsn %s.", lsn);
+		cdc_error_hint(err, "It was emptied, made anew or replaced: records that it held may be "
+							"missing. Restore it; or, where what is missing is not needed, start "
+							"cdc_client again, which takes the sink for new.");
+		return CDC_STOP;
+	}
 	if (input->require_position && input->sink_forgets)
 	{
 		cdc_error(err, CDC_USAGE,
@@ -140,6 +153,28 @@ check_source(const ResumeInput *input, ResumePlan *plan, CdcError *err)
 }
 
 /*
+ * Where the WAL that the sink's position is of and the server's part, 0: nowhere that a history tells.  Two standbys
+ * that were promoted, each without the other, have timelines of one number that began at different places.
+ * false: the server never had the position's timeline.
+ */
+static bool
+find_parting(const ResumeInput *input, uint64_t *at, uint64_t *twin_began)
+{
+	const Position *stored = &input->stored;
+	uint64_t began = timeline_history_began(input->history, stored->timeline);
+
+	*at = *twin_began = 0;
+	if (stored->timeline != input->history->current &&
+		!timeline_history_find(input->history, stored->timeline, at))
+		return false;
+	if (began == 0 || stored->timeline_began == 0 || began == stored->timeline_began)
+		return true;
+	*twin_began = began;
+	*at = began < stored->timeline_began ? began : stored->timeline_began;
+	return true;
+}
+
+/*
  * Whether the server's WAL holds what the sink was given.	*why says why not.	*back_to: the last LSN
  * that both have in common, 0 where the server cannot tell.
  */
@@ -148,20 +183,28 @@ has_diverged(const ResumeInput *input, char *why, size_t size, uint64_t *back_to
 {
 	const Position *stored = &input->stored;
 	char lsn[LSN_TEXT_SIZE];
+	char stored_lsn[LSN_TEXT_SIZE];
+	uint64_t twin_began;
 
-	*back_to = 0;
-	if (stored->timeline != input->history->current)
+	if (!find_parting(input, back_to, &twin_began))
 	{
-		if (!timeline_history_find(input->history, stored->timeline, back_to))
-		{
-			snprintf(why, size,
-					 "timeline %" PRIu32 " of the sink's position is not in the server's history",
-					 stored->timeline);
-			return true;
-		}
 		snprintf(why, size,
-				 "the server left timeline %" PRIu32 " at %s, before the sink's position",
-				 stored->timeline, lsn_format(lsn, *back_to));
+				 "timeline %" PRIu32 " of the sink's position is not in the server's history",
+				 stored->timeline);
+		return true;
+	}
+	if (*back_to > 0)
+	{
+		if (twin_began > 0)
+			snprintf(why, size,
+					 "timeline %" PRIu32 " of the sink's position began at %s, and the server's at "
+					 "%s: two servers were promoted to it, and this is the other one",
+					 stored->timeline, lsn_format(stored_lsn, stored->timeline_began),
+					 lsn_format(lsn, twin_began));
+		else
+			snprintf(why, size,
+					 "the server left timeline %" PRIu32 " at %s, before the sink's position",
+					 stored->timeline, lsn_format(lsn, *back_to));
 		/* A commit record that starts at the switch point was written on the old timeline only. */
 		return stored->end_lsn > *back_to || stored->id.commit_lsn > *back_to ||
 			   (stored->id.commit_lsn == *back_to && stored->id.seq > 0);
@@ -184,9 +227,10 @@ check_divergence(const ResumeInput *input, ResumePlan *plan, CdcError *err)
 		/* What was confirmed on a timeline that the server left counts up to where it left it. */
 		if (back_to > 0 && start->confirmed > back_to)
 			start->confirmed = back_to;
-		if (start->timeline != input->history->current)
+		if (start->timeline != input->history->current || back_to > 0)
 			plan->changed = true;
 		start->timeline = input->history->current;
+		start->timeline_began = timeline_history_began(input->history, start->timeline);
 		return CDC_OK;
 	}
 	if (!input->accepts.divergence)

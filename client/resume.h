@@ -33,6 +33,7 @@ typedef struct ResumeInput
 
 	bool sink_forgets; /* SinkOps.keeps_no_position */
 	bool found;        /* the sink has a position */
+	bool had_position; /* of this source, in this run */
 	Source stored_source;
 	Position stored;
 

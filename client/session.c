@@ -99,6 +99,8 @@ resume(Session *session, CdcError *err)
 		.in_recovery = session->in_recovery,
 		.slot_confirmed = session->slot.confirmed_flush_lsn,
 		.sink_forgets = ops->keeps_no_position,
+		.had_position =
+			!ops->keeps_no_position && source_equal(&session->source, &state->position_of),
 		.require_position = state->options->require_position,
 		.snapshot_said = state->options->snapshot_initial || state->options->snapshot_only ||
 						 state->options->snapshot_never,

@@ -41,6 +41,7 @@ typedef struct StreamState
 	const volatile int *interrupted;
 	Sink *sink;
 	ResumeAccepts accepts; /* until the position that they led to is durable */
+	Source position_of;    /* a position of this source was durable in the sink; zeroed: none yet */
 	bool selection_known;  /* what is selected by name exists, or need not */
 	uint64_t endpos;       /* 0: none */
 	bool slot_created;     /* by this run */

@@ -36,6 +36,20 @@ timeline_history_find(const TimelineHistory *history, uint32_t timeline, uint64_
 	return false;
 }
 
+uint64_t
+timeline_history_began(const TimelineHistory *history, uint32_t timeline)
+{
+	uint64_t began = 0;
+
+	for (int i = 0; i < history->num_entries; i++)
+	{
+		if (history->entries[i].timeline == timeline)
+			return began;
+		began = history->entries[i].switch_point;
+	}
+	return history->current == timeline ? began : 0;
+}
+
 /* One line, ended by a NUL; *found is false for a comment. */
 static bool
 parse_line(char *line, TimelineEntry *entry, bool *found)

@@ -35,4 +35,7 @@ extern void timeline_history_free(TimelineHistory *history);
 extern bool timeline_history_find(const TimelineHistory *history, uint32_t timeline,
 								  uint64_t *switch_point);
 
+/* Where that timeline of the server's began; 0: it is the first, or none of the server's. */
+extern uint64_t timeline_history_began(const TimelineHistory *history, uint32_t timeline);
+
 #endif /* CDC_TIMELINE_H */

@@ -162,6 +162,7 @@ rpc_put_position(RpcBuffer *buffer, uint64_t epoch, const Position *position)
 	Cdc__V1__Batch batch = CDC__V1__BATCH__INIT;
 
 	said.timeline = position->timeline;
+	said.timeline_began = position->timeline_began;
 	said.incarnation = position->incarnation;
 	said.commit_lsn = position->id.commit_lsn;
 	said.seq = position->id.seq;
@@ -178,6 +179,7 @@ static bool
 read_position(Position *position, const Cdc__V1__Position *said)
 {
 	position->timeline = said->timeline;
+	position->timeline_began = said->timeline_began;
 	position->incarnation = said->incarnation;
 	position->id.commit_lsn = said->commit_lsn;
 	position->id.seq = said->seq;

@@ -236,11 +236,37 @@ kafka_sink_submit_commit(KafkaSink *sink)
 	worker_submit(sink->worker, kafka_job_commit, &sink->job);
 }
 
+/*
+ * Whether librdkafka has only a part of a record (its queue was full before the tombstone): no position
+ * speaks of it yet, so it must not be committed, or after a crash it would come again.  The loop brings the
+ * rest when there is room; who wants to flush brings nothing more.
+ */
+static bool
+has_part_of_record(KafkaSink *sink)
+{
+	CdcError err;
+
+	if (sink->records.sent == 0 || sink->produce_failed)
+		return false;
+	if (!sink->flush_wanted)
+		return true;
+	cdc_error(&err, CDC_RETRY,
+			  "brokers %s: the end came in the midst of a record, of which librdkafka, whose queue "
+			  "is full, has a part: it is delivered again",
+			  sink->config.brokers);
+	cdc_error_hint(&err, "queue.buffering.max.messages or queue.buffering.max.kbytes of the sink "
+						 "is small: leave it out.");
+	kafka_sink_fail(sink, CDC_RETRY, &err);
+	return true;
+}
+
 bool
 kafka_sink_start_commit(KafkaSink *sink)
 {
 	rd_kafka_resp_err_t code;
 
+	if (has_part_of_record(sink))
+		return false;
 	if (!kafka_sink_begin(sink))
 		return true; /* a failure is noted */
 	code = send_position(sink, &sink->taken);

@@ -98,7 +98,10 @@ extern bool kafka_sink_send_claim(KafkaSink *sink);
 /* Commits what was sent, in the worker. */
 extern void kafka_sink_submit_commit(KafkaSink *sink);
 
-/* Ends it with the position taken, in the worker.	false: not now, librdkafka takes no more messages. */
+/*
+ * Ends it with the position taken, in the worker.	false: not now, librdkafka takes no more messages, or has
+ * only a part of the last record.
+ */
 extern bool kafka_sink_start_commit(KafkaSink *sink);
 
 /* Takes in the result of a job, and starts what is due. */

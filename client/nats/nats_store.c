@@ -45,6 +45,7 @@ nats_store_differs(const NatsStore *store, const Position *position)
 	return !store->have_stored || record_id_compare(&position->id, &stored->id) != 0 ||
 		   position->end_lsn != stored->end_lsn || position->confirmed != stored->confirmed ||
 		   position->timeline != stored->timeline || position->incarnation != stored->incarnation ||
+		   position->timeline_began != stored->timeline_began ||
 		   position->snapshot != stored->snapshot;
 }
 

@@ -235,11 +235,13 @@ position_is_ready(NatsSink *sink, const Position *after)
 	Position first = sink->flow.durable;
 
 	if (sink->store.have_stored && sink->store.stored.timeline == after->timeline &&
+		sink->store.stored.timeline_began == after->timeline_began &&
 		sink->store.stored.incarnation == after->incarnation)
 		return true;
 	if (sink->flow.count == 0 && !sink->store.busy)
 	{
 		first.timeline = after->timeline;
+		first.timeline_began = after->timeline_began;
 		first.incarnation = after->incarnation;
 		nats_flow_set(&sink->flow, &first);
 	}

@@ -223,6 +223,20 @@ wait_log($second, qr/active for PID $walsender/);
 kill_client($client, 'KILL');
 is(wait_client($second), 0, 'who waits follows when the other has gone');
 
+# a file that is removed while the client writes to it: no more is confirmed than what was in it
+my $removed = "$dir/removed.ndjson";
+create_slot($node, 'postgres', 'removed');
+$client = start_client($db, 'removed', "file://$removed", args => ['--commit-interval=10ms']);
+wait_log($client, qr/streaming slot/);
+unlink($removed) or die "could not remove $removed: $!";
+$node->safe_psql('postgres', 'CREATE TABLE removed (id int); INSERT INTO removed VALUES (1)');
+is(wait_client($client), 2, 'a file that is removed: exit code 2');
+like(client_log($client), qr/ERROR .*"\Q$removed\E" was removed while it was being written to/, 'says so');
+unlink("$removed.cdc-position");
+($code, $log) = run_client($db, 'removed', "file://$removed", '--until=now');
+is($code, 0, 'the next start takes it for new') or diag($log);
+is(() = slurp_file($removed) =~ /"table":"removed"/g, 1, 'and nothing is missing');
+
 # a slot that is not there
 ($code, $log) = run_client($db, 'nowhere', "file://$dir/x", '--until=now');
 is($code, 2, 'no slot: exit code 2');

@@ -96,6 +96,29 @@ $behind->safe_psql('postgres', 'INSERT INTO t VALUES (14)');
 is($code, 0, 'and on without a flag') or diag($log);
 is(ids("$dir/behind"), '1 2 3 4 5 6 11 12 13 14', 'from there');
 
+# Two servers were promoted to timeline 2, each without the other: what one of them has delivered lies further in
+# its WAL than what the other has made since, and is not to be taken for it.
+create_slot($behind, 'postgres', 's_level');
+$behind->safe_psql('postgres', 'INSERT INTO t VALUES (15)');
+$level->safe_psql('postgres', 'SELECT pg_switch_wal()');
+$level->safe_psql('postgres', 'INSERT INTO t VALUES (16)');
+($code, $log) = run_client(conninfo($level, 'postgres'), 's_level', "file://$dir/level", '--until=now');
+is($code, 0, 'the one goes on') or diag($log);
+is(ids("$dir/level"), '1 2 3 4 5 6 11 12 13 16', 'by itself');
+$behind->safe_psql('postgres', 'SELECT pg_switch_wal()');
+$behind->safe_psql('postgres', 'INSERT INTO t VALUES (17)');
+$behind->safe_psql('postgres', 'SELECT pg_switch_wal()');
+$behind->safe_psql('postgres', 'INSERT INTO t VALUES (18)');
+my $other = conninfo($behind, 'postgres');
+($code, $log) = run_client($other, 's_level', "file://$dir/level", '--until=now');
+is($code, 2, "the sink to the other: exit code 2") or diag($log);
+like($log, qr{ERROR .*have diverged: timeline 2 of the sink's position began at [0-9A-F/]+, and the server's at [0-9A-F/]+: two servers},
+	'says why');
+($code, $log) = run_client($other, 's_level', "file://$dir/level", '--until=now', '--accept=divergence,gap');
+is($code, 0, 'accepted') or diag($log);
+is(ids("$dir/level"), '1 2 3 4 5 6 11 12 13 16 15 17 18', 'what the other has is delivered');
+is(sidecar_position("$dir/level")->{incarnation}, 1, 'in a new incarnation');
+
 # An old primary comes back, with the slot as it was, and with what nobody has seen.
 $primary->start;
 $primary->safe_psql('postgres', 'INSERT INTO t VALUES (21), (22)');

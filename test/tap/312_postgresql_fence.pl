@@ -138,5 +138,18 @@ is($node->safe_psql('sink', 'SELECT count(*), count(DISTINCT key) FROM cdc_recor
 	unlike(slurp_file($first->{log}), qr/diverged/, 'what was delivered meanwhile is no divergence');
 }
 
+# A sink that is emptied while a client streams has lost what it held: it is not taken for a new one.
+$client = start_client($db, 's', $sink, args => ['--commit-interval=10ms']);
+wait_log($client, qr/streaming slot/);
+$node->safe_psql('postgres', "INSERT INTO t VALUES (60005, 'v')");
+ok($node->poll_query_until('sink', "SELECT count(*) = 1 FROM cdc_records WHERE key = '{\"id\":60005}'"), 'a client streams');
+$node->safe_psql('sink', 'DROP TABLE cdc_records, cdc_positions');
+$node->safe_psql('postgres', "INSERT INTO t VALUES (60006, 'v')");
+is(wait_client($client), 2, 'the tables are dropped: exit code 2');
+like(client_log($client), qr/ERROR .*the sink has forgotten its position for slot "s" of database "postgres"/, 'says so');
+($code, $log) = run_client($db, 's', $sink, '--until=now');
+is($code, 0, 'the next start takes it for new') or diag($log);
+is($node->safe_psql('sink', q(SELECT count(*) FROM cdc_records WHERE key = '{"id":60006}')), 1, 'and goes on');
+
 $node->stop;
 done_testing();

@@ -156,6 +156,24 @@ $nats->api('STREAM.PURGE.expired');
 is($code, 2, 'records purged behind the last position: exit code 2');
 like($log, qr/stream "expired" no longer has the messages after 0, up to 2, that were sent/, 'says so');
 
+# The records tell more than the position stored beside them, and the next client sees only the first transaction again:
+# its end sets nothing back, or what follows it would come twice once JetStream has forgotten the ids.
+create_slot($node, 'postgres', 'ahead');
+$client = start_client($db, 'ahead', $nats->uri('/ahead.{table}'), args => ['--commit-interval=1h']);
+wait_log($client, qr/streaming slot/);
+$node->safe_psql('postgres', 'INSERT INTO other VALUES (6)');
+my $first_end = $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
+$node->safe_psql('postgres', 'INSERT INTO other VALUES (7)');
+wait_until('the records', sub { $nats->last_sequence('ahead') == 2 });
+kill_client($client, 'KILL');
+($code) = run_client($db, 'ahead', $nats->uri('/ahead.{table}'), "--endpos=$first_end");
+is($code, 0, 'behind the first transaction: exit code 0');
+my ($second) = $nats->messages('ahead')->[1]{data} =~ /"commit_lsn":"([^"]+)"/;
+is($nats->position('ahead')->{commit_lsn}, $second, 'the position is that of the second');
+($code) = run_client($db, 'ahead', $nats->uri('/ahead.{table}'), '--until=now');
+is($code, 0, 'to the end: exit code 0');
+is($nats->last_sequence('ahead'), 2, 'and nothing twice');
+
 # A large transaction to a server that stops in the midst of it: memory keeps within bounds.
 create_slot($node, 'postgres', 'slow');
 $node->safe_psql('postgres', "INSERT INTO big SELECT g, repeat('v', 200) FROM generate_series(100001, 200000) g");

@@ -25,6 +25,7 @@ typedef struct CountingSink
 	int num_schemas;
 	int num_ends;
 	int num_flushes;
+	Position ended; /* the last end_transaction() */
 } CountingSink;
 
 static CdcError err;
@@ -57,9 +58,9 @@ count_deliver(Sink *base, const SinkRecord *record, const Position *after, bool 
 static CdcStatus
 count_end(Sink *base, const Position *position, CdcError *error)
 {
-	(void) position;
 	(void) error;
 	((CountingSink *) base)->num_ends++;
+	((CountingSink *) base)->ended = *position;
 	return CDC_OK;
 }
 
@@ -267,6 +268,41 @@ the_window_is_kept(void **unused)
 	assert_null(delivery.message);
 }
 
+/*
+ * A sink whose records tell more than the position stored beside them: what comes again before the last record moves
+ * end_lsn and confirmed, and the id not back, or the next session would begin before what is delivered.
+ */
+static void
+no_position_goes_back(void **unused)
+{
+	(void) unused;
+	session.start.id = (RecordId){0x2000, 7, 0};
+	session.start.commit_time = 42;
+	session.taken = session.start;
+	build_message(&builder, 0x1000, 0x1100);
+	build_relation(&builder, 1, "public", "t", "");
+	build_record(&builder, 1, 1, "{}");
+	build_commit(&builder, 2);
+	assert_int_equal(receive(), CDC_OK);
+	assert_int_equal(sink.num_records, 0);
+	assert_int_equal(sink.num_ends, 1);
+	assert_int_equal(sink.ended.id.commit_lsn, 0x2000);
+	assert_int_equal(sink.ended.id.seq, 7);
+	assert_int_equal(sink.ended.commit_time, 42);
+	assert_int_equal(sink.ended.end_lsn, 0x1100);
+	assert_int_equal(sink.ended.confirmed, 0x1100);
+	/* the transaction that the last record is of */
+	build_message(&builder, 0x2000, 0x2100);
+	build_record(&builder, 7, 1, "{}");
+	build_record(&builder, 8, 1, "{}");
+	build_commit(&builder, 9);
+	assert_int_equal(receive(), CDC_OK);
+	assert_int_equal(sink.num_records, 1);
+	assert_int_equal(sink.ended.id.seq, 9);
+	assert_int_equal(sink.ended.commit_time, -5);
+	assert_int_equal(sink.ended.end_lsn, 0x2100);
+}
+
 int
 main(void)
 {
@@ -277,6 +313,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(schemas_are_refused_where_no_sink_takes_them, setup,
 										teardown),
 		cmocka_unit_test_setup_teardown(the_window_is_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_position_goes_back, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

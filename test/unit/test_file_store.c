@@ -58,6 +58,51 @@ refuses_a_file_that_lost_data(void **state)
 	assert_non_null(strstr(err.message, "is gone"));
 }
 
+/* What is written to a file without a name is lost when it is closed: no position says that it is durable. */
+static void
+notices_what_is_removed(void **state)
+{
+	static const char *const names[] = {"out", "out.cdc-position"};
+	Position position;
+
+	(void) state;
+	for (int i = 0; i < 2; i++)
+	{
+		FileStore *store = open_store(&quick, &position, CDC_OK);
+		Position behind = position_of(2);
+
+		write_record(store, 1);
+		commit_record(store, 1, false);
+		write_record(store, 2);
+		assert_int_equal(unlink(path_in(names[i])), 0);
+		assert_int_equal(file_store_commit(store, file_store_size(store), 0, &here, &behind, &err),
+						 CDC_STOP);
+		assert_non_null(strstr(err.message, path_in(names[i])));
+		assert_non_null(strstr(err.message, "was removed while it was being written to"));
+		file_store_close(store);
+		open_store(&quick, &position, CDC_STOP); /* what is left tells the next one */
+		assert_int_equal(unlink(path_in(names[1 - i])), 0);
+	}
+}
+
+static void
+notices_what_is_cut(void **state)
+{
+	Position position;
+	FileStore *store = open_store(&quick, &position, CDC_OK);
+
+	(void) state;
+	write_record(store, 1);
+	commit_record(store, 1, false);
+	assert_int_equal(truncate(path_in("out"), 0), 0);
+	assert_int_equal(file_store_write(store, "x\n", 2, &err), CDC_STOP);
+	assert_non_null(strstr(err.message, "has 0 bytes, but 47 were written to it"));
+	assert_non_null(strstr(err.hint, "copytruncate"));
+	file_store_close(store);
+	open_store(&quick, &position, CDC_STOP);
+	assert_non_null(strstr(err.message, "records are missing"));
+}
+
 static void
 refuses_what_is_no_regular_file(void **state)
 {
@@ -286,6 +331,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(refuses_data_that_is_not_its_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(refuses_a_file_that_lost_data, setup, teardown),
+		cmocka_unit_test_setup_teardown(notices_what_is_removed, setup, teardown),
+		cmocka_unit_test_setup_teardown(notices_what_is_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(refuses_what_is_no_regular_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(refuses_a_missing_directory, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_sidecar_that_went_away_is_none, setup, teardown),

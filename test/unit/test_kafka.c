@@ -25,6 +25,7 @@
 #include "kafka/kafka_error.h"
 #include "kafka/kafka_positions.h"
 #include "kafka/kafka_record.h"
+#include "kafka/kafka_sink.h"
 
 /* which relies upon rdkafka.h */
 #include <librdkafka/rdkafka_mock.h>
@@ -569,6 +570,119 @@ test_full(void **state)
 	kafka_config_free(&config);
 }
 
+/* A sink with transactions as open() leaves it, but for the topic of positions, which the mock cannot describe. */
+static KafkaSink *
+open_transactional(const char *uri)
+{
+	static const Source source = {"7", "shop", "cdc", "shop"};
+	SinkConfig config = {
+		.uri = uri, .commit_interval = CLOCK_SECOND / 10, .max_in_flight = 1 << 20};
+	Sink *base = NULL;
+	KafkaSink *sink;
+	rd_kafka_conf_t *conf;
+
+	assert_int_equal(sink_kafka_ops.create(&base, &config, &err), CDC_OK);
+	sink = (KafkaSink *) base;
+	sink->source = source;
+	sink->window = 1 << 20;
+	assert_int_equal(
+		kafka_config_producer(&sink->config, "cdc_decoder/test", &sink->batching, &conf, &err),
+		CDC_OK);
+	assert_int_equal(kafka_producer_open(&sink->producer, conf, &err), CDC_OK);
+	assert_null(rd_kafka_init_transactions(sink->producer.rk, 20000));
+	assert_int_equal(
+		kafka_records_open(&sink->records, &sink->producer, &sink->config, "shop", &err), CDC_OK);
+	sink->positions = rd_kafka_topic_new(sink->producer.rk, sink->config.positions, NULL);
+	kafka_job_init(&sink->job, &sink->config, &sink->client, &sink->source);
+	sink->job.producer = sink->producer.rk;
+	assert_int_equal(worker_start(&sink->worker, &err), CDC_OK);
+	return sink;
+}
+
+/* Lets librdkafka work for a moment. */
+static void
+serve(KafkaSink *sink)
+{
+	struct pollfd fds[2] = {{.fd = sink->producer.event_fd, .events = POLLIN},
+							{.fd = worker_fd(sink->worker), .events = POLLIN}};
+
+	poll(fds, 2, 20);
+	kafka_sink_serve(sink);
+}
+
+/*
+ * A record of which librdkafka has a part is not committed without the position behind it: a client that is
+ * killed then would deliver it again.
+ */
+static void
+test_no_part_is_committed(void **state)
+{
+	char text[256];
+	rd_kafka_t *host = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), text, sizeof(text));
+	rd_kafka_mock_cluster_t *cluster = rd_kafka_mock_cluster_new(host, 1);
+	Relation relation = {.serial = 1, .schema = "public", .table = "t", .target = ""};
+	MessageHeader header = {.transactional = true, .commit_lsn = 16};
+	Frame frame = {.kind = CDC_FRAME_RECORD,
+				   .op = CDC_OP_DELETE,
+				   .seq = 1,
+				   .relation = &relation,
+				   .payload = "{}",
+				   .payload_length = 2,
+				   .key = "1",
+				   .key_length = 1};
+	SinkRecord record = {.message = &header, .frame = &frame, .id = {16, 1, 0}};
+	Position before = {.timeline = 1, .id = {8, 2, 0}, .end_lsn = 12, .confirmed = 12};
+	Position after = {.timeline = 1, .id = {16, 1, 0}, .end_lsn = 12, .confirmed = 12};
+	int64_t deadline = clock_now() + 30 * CLOCK_SECOND;
+	SinkProgress progress = {0};
+	KafkaSink *sink;
+	char uri[256];
+	bool taken;
+
+	(void) state;
+	snprintf(uri, sizeof(uri),
+			 "kafka://%s/{table}?tombstones=on&queue.buffering.max.messages=1&linger.ms=0",
+			 rd_kafka_mock_cluster_bootstraps(cluster));
+	sink = open_transactional(uri);
+	assert_int_equal(sink_kafka_ops.end_transaction((Sink *) sink, &before, &err), CDC_OK);
+	assert_int_equal(sink_kafka_ops.deliver((Sink *) sink, &record, &after, &taken, &err), CDC_OK);
+	assert_false(taken);
+	assert_int_equal(sink->records.sent, 1);
+	/* however much time passes, and however much room there is again */
+	while (sink->producer.cost > 0 && clock_now() < deadline)
+		serve(sink);
+	assert_int_equal(sink->producer.cost, 0);
+	for (int64_t hour = 0; hour < 3; hour++)
+	{
+		kafka_sink_advance(sink, clock_now() + hour * 3600 * CLOCK_SECOND);
+		assert_int_equal(sink->under_way, KAFKA_JOB_NONE);
+		sink->not_before = 0;
+	}
+	assert_int_equal(sink_kafka_ops.deliver((Sink *) sink, &record, &after, &taken, &err), CDC_OK);
+	assert_true(taken);
+	assert_int_equal(sink->records.sent, 0);
+	assert_int_equal(sink_kafka_ops.flush((Sink *) sink, &err), CDC_OK);
+	while (!position_covers(&progress.durable, &after) && clock_now() < deadline)
+	{
+		serve(sink);
+		assert_int_equal(sink_kafka_ops.poll((Sink *) sink, clock_now(), &progress, &err), CDC_OK);
+	}
+	assert_true(position_covers(&progress.durable, &after));
+
+	/* nobody brings the rest: nothing is committed, and the session begins anew */
+	record.id.seq = frame.seq = 2;
+	after.id.seq = 2;
+	assert_int_equal(sink_kafka_ops.deliver((Sink *) sink, &record, &after, &taken, &err), CDC_OK);
+	assert_false(taken);
+	assert_int_equal(sink_kafka_ops.store((Sink *) sink, &sink->taken, &err), CDC_OK);
+	assert_int_equal(sink_kafka_ops.poll((Sink *) sink, clock_now(), &progress, &err), CDC_RETRY);
+	assert_non_null(strstr(err.message, "in the midst of a record"));
+	sink_kafka_ops.close((Sink *) sink);
+	sink_kafka_ops.destroy((Sink *) sink);
+	rd_kafka_mock_cluster_destroy(cluster);
+	rd_kafka_destroy(host);
+}
+
 int
 main(void)
 {
@@ -585,6 +699,7 @@ main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_messages),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_no_part_is_committed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

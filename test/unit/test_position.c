@@ -119,6 +119,18 @@ positions_read_back(void **state)
 	}
 	json_object_put(object);
 	assert_false(position_from_json(NULL, &source, &position));
+
+	/* where its timeline began need not be known */
+	assert_int_equal(position.timeline_began, 0);
+	position = some_position;
+	position.timeline_began = 0x16E2A10;
+	object = position_to_json(&here, &position);
+	position.timeline_began = 0;
+	assert_true(position_from_json(object, &source, &position));
+	assert_int_equal(position.timeline_began, 0x16E2A10);
+	json_object_object_add(object, "timeline_began", json_object_new_string("x"));
+	assert_false(position_from_json(object, &source, &position));
+	json_object_put(object);
 }
 
 static void
@@ -145,6 +157,7 @@ positions_cover_within_a_stream(void **state)
 	const Position small = {
 		.timeline = 2, .incarnation = 1, .id = {10, 1, 0}, .end_lsn = 9, .confirmed = 9};
 	Position large = small;
+	Position other;
 
 	(void) state;
 	assert_true(position_covers(&small, &small));
@@ -159,6 +172,14 @@ positions_cover_within_a_stream(void **state)
 	large.incarnation = 1;
 	large.timeline = 1;
 	assert_false(position_covers(&large, &small));
+	large.timeline = 2;
+	large.timeline_began = 5;
+	assert_true(position_covers(&large, &small)); /* which does not tell */
+	other = small;
+	other.timeline_began = 6;
+	assert_false(position_covers(&large, &other));
+	large.timeline = 3;
+	assert_true(position_covers(&large, &other));
 	large = small;
 	large.id.seq = 0;
 	assert_false(position_covers(&large, &small));
@@ -191,6 +212,12 @@ histories_are_read(void **state)
 	assert_true(timeline_history_find(&history, 2, &lsn));
 	assert_int_equal(lsn, UINT64_C(0x1000000A0));
 	assert_false(timeline_history_find(&history, 3, &lsn));
+	assert_int_equal(timeline_history_began(&history, 1), 0);
+	assert_true(timeline_history_find(&history, 1, &lsn));
+	assert_int_equal(timeline_history_began(&history, 2), lsn);
+	assert_true(timeline_history_find(&history, 2, &lsn));
+	assert_int_equal(timeline_history_began(&history, 3), lsn);
+	assert_int_equal(timeline_history_began(&history, 4), 0);
 	timeline_history_free(&history);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(timeline_history_parse(&history, 3, bad[i], strlen(bad[i]), &err),

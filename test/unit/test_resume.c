@@ -99,6 +99,21 @@ a_sink_without_memory_starts_at_the_slot(void **state)
 	assert_non_null(strstr(err.message, "--require-position"));
 }
 
+/* What it was told to keep in this very run it must have. */
+static void
+refuses_a_sink_that_forgot(void **state)
+{
+	ResumeInput input = input_at(3, 0, 0, 0, 0, 0x4000);
+
+	(void) state;
+	input.found = false;
+	input.had_position = true;
+	assert_int_equal(resume_decide(&input, &plan, &err), CDC_STOP);
+	assert_non_null(strstr(err.message, "has forgotten its position for slot \"cdc\""));
+	assert_non_null(strstr(err.detail, "0/4000"));
+	assert_non_null(strstr(err.hint, "start cdc_client again"));
+}
+
 static void
 goes_on_where_it_was(void **state)
 {
@@ -195,6 +210,38 @@ refuses_a_divergence(void **state)
 		input.slot_confirmed = 0x1400;
 		refuses(&input, "records are missing", "--accept=gap");
 	}
+}
+
+/* Each of two standbys was promoted without the other: timelines of one number that began at different places. */
+static void
+refuses_a_twin(void **state)
+{
+	ResumeInput input = input_at(3, 0x3f00, 7, 0x3e00, 0x3e00, 0x1800);
+
+	(void) state;
+	goes_on(&input, 0x3f00, 7, 0x3e00, 4); /* a position that does not tell */
+	assert_int_equal(plan.start.timeline_began, 0x2000);
+	input.stored.timeline_began = 0x2000;
+	goes_on(&input, 0x3f00, 7, 0x3e00, 4);
+	assert_false(plan.changed);
+	input.stored.timeline_began = 0x2800;
+	refuses(&input, "began at 0/2800, and the server's at 0/2000", "--accept=divergence");
+	input.accepts.divergence = true;
+	goes_on(&input, 0x2000, 0, 0x2000, 5);
+	assert_int_equal(plan.start.timeline_began, 0x2000);
+	input.stored.timeline_began = 0x1900;
+	goes_on(&input, 0x1900, 0, 0x1900, 5);
+	/* what it has is from before they parted */
+	input = input_at(3, 0x1f00, 7, 0x1f80, 0x3e00, 0x1800);
+	input.stored.timeline_began = 0x2800;
+	goes_on(&input, 0x1f00, 7, 0x2000, 4);
+	assert_true(plan.changed);
+	assert_int_equal(plan.start.timeline_began, 0x2000);
+	/* of a timeline that the server has left since */
+	input = input_at(2, 0x1900, 7, 0x1800, 0x1800, 0x1000);
+	goes_on(&input, 0x1900, 7, 0x1800, 4);
+	input.stored.timeline_began = 0x1200;
+	refuses(&input, "timeline 2 of the sink's position began at 0/1200", "--accept=divergence");
 }
 
 static void
@@ -361,11 +408,13 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(first_use_starts_at_the_slot),
 		cmocka_unit_test(a_sink_without_memory_starts_at_the_slot),
+		cmocka_unit_test(refuses_a_sink_that_forgot),
 		cmocka_unit_test(goes_on_where_it_was),
 		cmocka_unit_test(refuses_a_gap),
 		cmocka_unit_test(refuses_another_source),
 		cmocka_unit_test(follows_a_promotion),
 		cmocka_unit_test(refuses_a_divergence),
+		cmocka_unit_test(refuses_a_twin),
 		cmocka_unit_test(refuses_an_old_primary),
 		cmocka_unit_test(a_snapshot_is_not_dropped),
 		cmocka_unit_test(refuses_a_server_that_lost_wal),
