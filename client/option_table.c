@@ -122,6 +122,9 @@ const OptionDef option_table[] = {
 	 .argument = "initial|never|only",
 	 .doc = "whether existing rows are delivered, too: if the sink has no position yet; not at all; or "
 			"these and then no more (default: initial where this run creates the slot, else never)"},
+	{.name = "snapshot-from", .type = OPTION_STRING, .commands = STREAM, AT(snapshot_from),
+	 .argument = "CONNINFO",
+	 .doc = "read existing rows on a standby of the server that the stream comes from"},
 	{.name = "snapshot-workers", .type = OPTION_COUNT, .commands = STREAM, AT(snapshot_workers),
 	 .argument = "N", .default_value = "1", .min = 1, .max = OPTIONS_MAX_SNAPSHOT_WORKERS,
 	 .doc = "read the existing rows of large tables by so many connections at a time"},

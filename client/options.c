@@ -406,6 +406,7 @@ options_free(CdcOptions *options)
 	free(options->sink);
 	free(options->sink_table);
 	free(options->on_error);
+	free(options->snapshot_from);
 	free(options->to_slot);
 	free(options->file);
 	free(options->relation);

@@ -86,6 +86,7 @@ typedef struct CdcOptions
 	bool snapshot_initial; /* --snapshot=initial, never, only; none of them: its default */
 	bool snapshot_never;
 	bool snapshot_only;
+	char *snapshot_from; /* conninfo of a standby that existing rows are read on; NULL: none */
 	uint64_t snapshot_workers; /* connections that read existing rows, 1 to 16 */
 	RateLimit max_rate;        /* of existing rows */
 	uint64_t max_lag;          /* bytes of WAL; past it existing rows wait; 0: any */

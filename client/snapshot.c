@@ -223,9 +223,9 @@ snapshot_wait(const Snapshot *snapshot, struct pollfd *fds, int64_t *deadline)
 	if (!snapshot->active)
 		return num_fds;
 	for (int i = 0; i < snapshot->num_workers; i++)
-		if (snapshot->workers[i].asking)
-			fds[num_fds++] =
-				(struct pollfd){.fd = PQsocket(snapshot->workers[i].conn), .events = POLLIN};
+		if (snapshot_is_awaited(&snapshot->workers[i]))
+			fds[num_fds++] = (struct pollfd){
+				.fd = PQsocket(snapshot_awaited(&snapshot->workers[i])), .events = POLLIN};
 	next = snapshot_ask_deadline(snapshot);
 	if (next < *deadline)
 		*deadline = next;

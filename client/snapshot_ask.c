@@ -15,26 +15,13 @@
 #include "snapshot_private.h"
 #include "text.h"
 
-/*
- * How long the reading of a chunk is to take: it is a window in which changes drop rows.  Changes that come behind it
- * wait until it is there, so while there are any it is shorter; a hundredth of a second still is many
- * times what asking takes.
- */
-#define CHUNK_TIME (CLOCK_SECOND / 10)
-#define LIVE_CHUNK_TIME (CLOCK_SECOND / 100)
-#define MAX_ROWS 100000
-
-/*
- * Of rows as they are stored; records are a few times as long.	 Several workers share what is held in
- * memory, but a chunk of less than the least is mostly the way there and back.
- */
-#define CHUNK_BYTES (1024 * 1024)
-#define ALL_CHUNKS_BYTES (3 * CHUNK_BYTES)
-#define MIN_CHUNK_BYTES (256 * 1024)
-
 /* Before what was read in vain is read again. */
 #define RETRY_PAUSE (CLOCK_SECOND / 10)
 #define MAX_RETRY_PAUSE (5 * CLOCK_SECOND)
+
+/* A standby is asked again what it has replayed: at first it may be behind by as little, later by hours. */
+#define REPLAY_PAUSE (CLOCK_SECOND / 1000)
+#define MAX_REPLAY_PAUSE (CLOCK_SECOND / 10)
 
 /* --max-lag is looked at again after this. */
 #define LAG_PAUSE (CLOCK_SECOND / 20)
@@ -47,28 +34,6 @@ snapshot_pause_range(SnapshotRange *range, int64_t now)
 	for (int i = 1; i < range->attempts && pause < MAX_RETRY_PAUSE; i++)
 		pause *= 2;
 	range->not_before = now + pause;
-}
-
-static int
-rows_to_ask(const Snapshot *snapshot, const SnapshotRange *range)
-{
-	int rows = snapshot->max_rows;
-
-	if (range->max_rows > 0 && range->max_rows < rows)
-		rows = range->max_rows;
-	return snapshot_pace_rows(&snapshot->pace, rows);
-}
-
-static int
-bytes_to_ask(const Snapshot *snapshot, const SnapshotTable *table)
-{
-	int bytes = ALL_CHUNKS_BYTES / (snapshot->num_workers + 1);
-
-	if (table->columns == 0)
-		return SNAPSHOT_WHOLE_BYTES;
-	if (bytes > CHUNK_BYTES)
-		return CHUNK_BYTES;
-	return bytes > MIN_CHUNK_BYTES ? bytes : MIN_CHUNK_BYTES;
 }
 
 /*
@@ -110,7 +75,7 @@ static bool
 is_asked_about(const Snapshot *snapshot, const SnapshotWork *work)
 {
 	for (int i = 0; i < snapshot->num_workers; i++)
-		if (snapshot->workers[i].asking &&
+		if (snapshot->workers[i].stage != WORKER_IDLE &&
 			snapshot_ranges_find(&work->ranges, snapshot->workers[i].chunk) != NULL)
 			return true;
 	return false;
@@ -159,7 +124,7 @@ bool
 snapshot_is_through(const Snapshot *snapshot)
 {
 	for (int i = 0; i < snapshot->num_workers; i++)
-		if (snapshot->workers[i].asking)
+		if (snapshot->workers[i].stage != WORKER_IDLE)
 			return false;
 	return snapshot->num_works == 0 && snapshot->next_table >= snapshot->job.plan.num_tables;
 }
@@ -178,41 +143,79 @@ snapshot_ask_deadline(const Snapshot *snapshot)
 {
 	const SnapshotWork *work = find_free(snapshot);
 	bool idle = false;
+	int64_t waits = INT64_MAX;
 	int64_t deadline;
 
 	for (int i = 0; i < snapshot->num_workers; i++)
-		idle = idle || !snapshot->workers[i].asking;
+	{
+		const SnapshotWorker *worker = &snapshot->workers[i];
+
+		idle = idle || worker->stage == WORKER_IDLE;
+		if (worker->stage == WORKER_WAITS && worker->not_before < waits)
+			waits = worker->not_before;
+	}
 	if (work == NULL || !idle || free_slot(snapshot) == NULL)
-		return INT64_MAX;
+		return waits;
 	deadline = snapshot_ranges_deadline(&work->ranges);
 	if (deadline < snapshot->pace.not_before)
 		deadline = snapshot->pace.not_before;
-	return deadline > snapshot->not_before ? deadline : snapshot->not_before;
+	if (deadline < snapshot->not_before)
+		deadline = snapshot->not_before;
+	return deadline < waits ? deadline : waits;
 }
 
+/* Has the rows read; behind: what a standby has to have replayed, else NULL. */
 static CdcStatus
-ask_chunk(Snapshot *snapshot, SnapshotWorker *worker, const SnapshotWork *work,
-		  SnapshotRange *range, CdcError *err)
+ask_rows(Snapshot *snapshot, SnapshotWorker *worker, const SnapshotWork *work,
+		 const SnapshotRange *range, const char *behind, CdcError *err)
 {
 	const SnapshotTable *table = &snapshot->job.plan.tables[work->table];
-	SnapshotSlot *slot = free_slot(snapshot);
+	char watermark[SNAPSHOT_WATERMARK_SIZE];
 	SnapshotAsk question = {.table = table,
 							.key = work->key,
 							.after = range->after,
 							.upto = range->upto,
 							.filter = snapshot->job.filter,
-							.max_rows = rows_to_ask(snapshot, range),
-							.max_bytes = bytes_to_ask(snapshot, table),
-							.token = snapshot->session->token,
-							.worker = (int) (worker - snapshot->workers),
-							.number = worker->chunk};
+							.max_rows = snapshot_size_rows(snapshot, range),
+							.max_bytes = snapshot_size_bytes(snapshot, table),
+							.watermark = behind == NULL ? watermark : NULL,
+							.behind = behind};
 
-	worker->dividing = false;
+	snapshot_plan_watermark(watermark, snapshot->session->token, (int) (worker - snapshot->workers),
+							worker->chunk);
+	worker->stage = WORKER_READS;
 	worker->limited = question.max_rows < snapshot->max_rows;
+	worker->asked = clock_now();
 	worker->estimated = snapshot_pace_ask(&snapshot->pace, question.max_rows, worker->asked);
-	snapshot_chunk_begin(&slot->chunk, question.number, table->columns);
-	slot->table = work->table;
 	return snapshot_plan_ask(&snapshot->job.plan, worker->conn, &question, err);
+}
+
+/* Has one of the watermarks of the worker's chunk written. */
+static CdcStatus
+mark(Snapshot *snapshot, SnapshotWorker *worker, uint32_t relation, bool high, CdcError *err)
+{
+	char watermark[SNAPSHOT_WATERMARK_SIZE];
+
+	snapshot_plan_watermark(watermark, snapshot->session->token, (int) (worker - snapshot->workers),
+							worker->chunk);
+	worker->stage = high ? WORKER_HIGH : WORKER_LOW;
+	return snapshot_plan_mark(snapshot_primary(worker), relation, watermark, high, err);
+}
+
+/* Begins with the chunk whose number the range has. */
+static CdcStatus
+ask_chunk(Snapshot *snapshot, SnapshotWorker *worker, const SnapshotWork *work,
+		  const SnapshotRange *range, CdcError *err)
+{
+	const SnapshotTable *table = &snapshot->job.plan.tables[work->table];
+	SnapshotSlot *slot = free_slot(snapshot);
+
+	snapshot_chunk_begin(&slot->chunk, worker->chunk, table->columns);
+	slot->table = work->table;
+	if (worker->marker == NULL)
+		return ask_rows(snapshot, worker, work, range, NULL, err);
+	worker->estimated = 0;
+	return mark(snapshot, worker, table->relation, false, err);
 }
 
 /* Has the worker ask for what comes next, if there is anything. */
@@ -225,44 +228,10 @@ ask(Snapshot *snapshot, SnapshotWorker *worker, int64_t now, CdcError *err)
 	if (range == NULL || free_slot(snapshot) == NULL || must_wait(snapshot, now))
 		return CDC_OK;
 	snapshot->lagging = false;
-	worker->asking = true;
-	worker->asked = now;
 	range->chunk = worker->chunk = ++snapshot->last_number;
 	if (snapshot_divide_wanted(snapshot, work, range))
 		return snapshot_divide_ask(snapshot, worker, work, range, err);
 	return ask_chunk(snapshot, worker, work, range, err);
-}
-
-/* How long the next chunk is to take: have changes been delivered since the last one? */
-static int64_t
-chunk_time(Snapshot *snapshot)
-{
-	uint64_t changes = snapshot->session->state->records - snapshot->rows_taken;
-	bool live = changes > snapshot->changes;
-
-	snapshot->changes = changes;
-	return live ? LIVE_CHUNK_TIME : CHUNK_TIME;
-}
-
-/* So many rows that the next one takes as long as it should. */
-static void
-adapt(Snapshot *snapshot, const SnapshotChunk *chunk, int64_t took)
-{
-	int64_t wanted = chunk_time(snapshot);
-	int64_t rows = chunk->scanned;
-
-	if (took < 1000)
-		took = 1000;
-	if (rows < snapshot->max_rows / 2 && took < wanted)
-		return; /* another limit ended it, or its range */
-	rows = rows * wanted / took;
-	if (rows > snapshot->max_rows * INT64_C(2))
-		rows = snapshot->max_rows * INT64_C(2);
-	if (rows < snapshot->max_rows / 2)
-		rows = snapshot->max_rows / 2;
-	if (rows > MAX_ROWS)
-		rows = MAX_ROWS;
-	snapshot->max_rows = rows > 0 ? (int) rows : 1;
 }
 
 /* SQLSTATEs that the next try, or the next table, may not meet. */
@@ -272,11 +241,15 @@ is_undefined_table(const CdcError *err)
 	return strcmp(err->sqlstate, "42P01") == 0;
 }
 
-/* lock_timeout; statement_timeout, or somebody's pg_cancel_backend() */
+/*
+ * lock_timeout; statement_timeout, or somebody's pg_cancel_backend(); on a standby, what is replayed was held up for
+ * longer than max_standby_streaming_delay
+ */
 static bool
 is_timeout(const CdcError *err)
 {
-	return strcmp(err->sqlstate, "55P03") == 0 || strcmp(err->sqlstate, "57014") == 0;
+	return strcmp(err->sqlstate, "55P03") == 0 || strcmp(err->sqlstate, "57014") == 0 ||
+		   strcmp(err->sqlstate, "40001") == 0;
 }
 
 /* Nothing of a table that is gone can be read; what was read of it is delivered. */
@@ -301,15 +274,19 @@ question_failed(Snapshot *snapshot, SnapshotWorker *worker, SnapshotSlot *slot,
 {
 	const SnapshotTable *table = &snapshot->job.plan.tables[slot->table];
 	SnapshotWork *work = snapshot_find_work(snapshot, slot->table);
+	PGconn *conn = snapshot_awaited(worker);
 	SnapshotRange *range;
 	CdcStatus status;
 	char what[200];
 
 	snprintf(what, sizeof(what), "reading rows of table %.120s", table->name);
-	status = pgconn_error(worker->conn, result, what, err);
-	if (PQstatus(worker->conn) != CONNECTION_OK)
+	status = pgconn_error(conn, result, what, err);
+	if (PQstatus(conn) != CONNECTION_OK)
 		return CDC_RETRY;
 	if (status == CDC_RETRY && !is_timeout(err))
+		return CDC_RETRY;
+	/* it was promoted: the next session looks whether the stream comes from there now */
+	if (worker->marker != NULL && strcmp(err->sqlstate, "55000") == 0)
 		return CDC_RETRY;
 	snapshot_pace_answer(&snapshot->pace, worker->estimated, 0, 0);
 	if (!is_timeout(err) && !(is_undefined_table(err) && snapshot->job.plan.num_tables > 1) &&
@@ -326,7 +303,8 @@ question_failed(Snapshot *snapshot, SnapshotWorker *worker, SnapshotSlot *slot,
 	{
 		range = snapshot_ranges_give_back(&work->ranges, slot->chunk.number, NULL);
 		range->attempts++;
-		snapshot->max_rows = snapshot->max_rows > 1 ? snapshot->max_rows / 2 : 1;
+		if (worker->stage == WORKER_READS && snapshot->max_rows > 1)
+			snapshot->max_rows /= 2;
 		snapshot_pause_range(range, now);
 		if (snapshot->conflict_logged == 0 ||
 			now - snapshot->conflict_logged >= SNAPSHOT_CONFLICT_LOG_INTERVAL)
@@ -341,64 +319,117 @@ question_failed(Snapshot *snapshot, SnapshotWorker *worker, SnapshotSlot *slot,
 
 /* What is asked for next begins behind this chunk. */
 static void
-go_on_behind(Snapshot *snapshot, const SnapshotWorker *worker, const SnapshotSlot *slot,
-			 int64_t now)
+go_on_behind(Snapshot *snapshot, SnapshotWorker *worker, const SnapshotSlot *slot, int64_t now)
 {
 	const SnapshotChunk *chunk = &slot->chunk;
 	SnapshotWork *work = snapshot_find_work(snapshot, slot->table);
 
 	if (!worker->limited)
-		adapt(snapshot, chunk, now - worker->asked);
+		snapshot_size_adapt(snapshot, chunk, now);
 	snapshot_pace_answer(&snapshot->pace, worker->estimated, (int) chunk->scanned,
 						 chunk->records_length);
+	worker->estimated = 0;
 	if (!chunk->done)
 		snapshot_ranges_cut(&work->ranges, chunk->number, chunk->last);
 }
 
+/* The rows have come: their window can be closed. */
+static CdcStatus
+take_rows(Snapshot *snapshot, SnapshotWorker *worker, SnapshotSlot *slot, PGresult *result,
+		  int64_t now, CdcError *err)
+{
+	uint32_t relation = snapshot->job.plan.tables[slot->table].relation;
+	CdcStatus status = snapshot_chunk_arrive(&slot->chunk, result, err);
+
+	if (status != CDC_OK)
+		return status;
+	go_on_behind(snapshot, worker, slot, now);
+	return mark(snapshot, worker, relation, true, err);
+}
+
+static CdcStatus
+ask_replayed(SnapshotWorker *worker, CdcError *err)
+{
+	worker->stage = WORKER_REPLAY;
+	return snapshot_plan_ask_replayed(worker->conn, worker->behind, err);
+}
+
+/* A standby is to read what is behind the first watermark, once it has replayed that. */
+static CdcStatus
+take_low(SnapshotWorker *worker, const PGresult *result, CdcError *err)
+{
+	snprintf(worker->behind, sizeof(worker->behind), "%s", snapshot_plan_mark_ends(result));
+	worker->replay_pause = REPLAY_PAUSE;
+	return ask_replayed(worker, err);
+}
+
+static CdcStatus
+take_replayed(Snapshot *snapshot, SnapshotWorker *worker, const SnapshotSlot *slot,
+			  const PGresult *result, int64_t now, CdcError *err)
+{
+	const SnapshotWork *work = snapshot_find_work(snapshot, slot->table);
+	bool replayed = false;
+	CdcStatus status = snapshot_plan_replayed(result, &replayed, err);
+
+	if (status != CDC_OK)
+		return status;
+	if (replayed)
+		return ask_rows(snapshot, worker, work, snapshot_ranges_find(&work->ranges, worker->chunk),
+						worker->behind, err);
+	worker->stage = WORKER_WAITS;
+	worker->not_before = now + worker->replay_pause;
+	worker->replay_pause *= 2;
+	if (worker->replay_pause > MAX_REPLAY_PAUSE)
+		worker->replay_pause = MAX_REPLAY_PAUSE;
+	return CDC_OK;
+}
+
+/* Takes the result over. */
 static CdcStatus
 take_answer(Snapshot *snapshot, SnapshotWorker *worker, PGresult *result, int64_t now,
 			CdcError *err)
 {
 	SnapshotSlot *slot = snapshot_find_slot(snapshot, worker->chunk);
-	CdcStatus status;
+	CdcStatus status = CDC_OK;
 
 	if (PQresultStatus(result) != PGRES_TUPLES_OK)
 	{
 		status = question_failed(snapshot, worker, slot, result, now, err);
-		PQclear(result);
-		return status;
+		worker->stage = WORKER_IDLE;
 	}
-	status = snapshot_chunk_arrive(&slot->chunk, result, err);
-	if (status != CDC_OK)
-		return status;
-	go_on_behind(snapshot, worker, slot, now);
-	if (slot->chunk.high == 0)
+	else if (worker->stage == WORKER_READS)
+		return take_rows(snapshot, worker, slot, result, now, err);
+	else if (worker->stage == WORKER_LOW)
+		status = take_low(worker, result, err);
+	else if (worker->stage == WORKER_REPLAY)
+		status = take_replayed(snapshot, worker, slot, result, now, err);
+	else
 	{
-		/* no second watermark will come: the table is no longer selected */
-		snapshot_ranges_remove(&snapshot_find_work(snapshot, slot->table)->ranges,
-							   slot->chunk.number);
-		snapshot_drop_works(snapshot);
-		snapshot_chunk_reset(&slot->chunk);
+		worker->stage = WORKER_IDLE;
+		snapshot_chunk_complete(&slot->chunk, snapshot_plan_mark_begins(result));
+		snapshot->not_before = now + snapshot_size_rest(snapshot, slot->chunk.took, now);
 	}
-	return CDC_OK;
+	PQclear(result);
+	return status;
 }
 
 static CdcStatus
 receive_answer(Snapshot *snapshot, SnapshotWorker *worker, int64_t now, CdcError *err)
 {
+	PGconn *conn = snapshot_awaited(worker);
 	PGresult *result;
 	PGresult *more;
 
-	if (!PQconsumeInput(worker->conn) || PQflush(worker->conn) < 0)
-		return pgconn_error(worker->conn, NULL, "reading existing rows", err);
-	if (PQisBusy(worker->conn))
+	if (!PQconsumeInput(conn) || PQflush(conn) < 0)
+		return pgconn_error(conn, NULL, "reading existing rows", err);
+	if (PQisBusy(conn))
 		return CDC_OK;
-	result = PQgetResult(worker->conn);
-	while ((more = PQgetResult(worker->conn)) != NULL)
+	result = PQgetResult(conn);
+	while ((more = PQgetResult(conn)) != NULL)
 		PQclear(more);
-	worker->asking = false;
-	if (!worker->dividing)
+	if (worker->stage != WORKER_DIVIDES)
 		return take_answer(snapshot, worker, result, now, err);
+	worker->stage = WORKER_IDLE;
 	snapshot_divide_answer(snapshot, worker, result);
 	return CDC_OK;
 }
@@ -425,14 +456,17 @@ snapshot_ask_turn(Snapshot *snapshot, int64_t now, CdcError *err)
 	CdcStatus status = CDC_OK;
 
 	for (int i = 0; i < snapshot->num_workers && status == CDC_OK; i++)
-		if (snapshot->workers[i].asking)
+		if (snapshot_is_awaited(&snapshot->workers[i]))
 			status = receive_answer(snapshot, &snapshot->workers[i], now, err);
+		else if (snapshot->workers[i].stage == WORKER_WAITS &&
+				 now >= snapshot->workers[i].not_before)
+			status = ask_replayed(&snapshot->workers[i], err);
 	if (status == CDC_OK && snapshot->stopped)
 		give_up_rest(snapshot);
 	if (status == CDC_OK)
 		begin_next_table(snapshot);
 	for (int i = 0; i < snapshot->num_workers && status == CDC_OK; i++)
-		if (!snapshot->workers[i].asking)
+		if (snapshot->workers[i].stage == WORKER_IDLE)
 			status = ask(snapshot, &snapshot->workers[i], now, err);
 	return status;
 }

@@ -9,6 +9,7 @@
 #include "log.h"
 #include "pgconn.h"
 #include "snapshot_private.h"
+#include "snapshot_standby.h"
 
 bool
 snapshot_is_asked_for(const CdcOptions *options)
@@ -142,6 +143,8 @@ open_worker(Snapshot *snapshot, bool required, bool *possible, CdcError *err)
 		status = snapshot_plan_check(worker->conn, required, possible, err);
 	if (status == CDC_OK && *possible)
 		status = check_same_server(snapshot->session, worker->conn, err);
+	if (status == CDC_OK && *possible && stream->options->snapshot_from != NULL)
+		status = snapshot_standby_open(snapshot->session, worker, err);
 	return status;
 }
 
@@ -168,13 +171,15 @@ snapshot_disconnect(Snapshot *snapshot)
 	for (int i = 0; i < snapshot->num_workers; i++)
 	{
 		SnapshotWorker *worker = &snapshot->workers[i];
-		PGcancel *cancel = worker->asking ? PQgetCancel(worker->conn) : NULL;
+		PGcancel *cancel =
+			snapshot_is_awaited(worker) ? PQgetCancel(snapshot_awaited(worker)) : NULL;
 		char ignored[256];
 
 		if (cancel != NULL)
 			PQcancel(cancel, ignored, sizeof(ignored));
 		PQfreeCancel(cancel);
 		PQfinish(worker->conn);
+		PQfinish(worker->marker);
 		memset(worker, 0, sizeof(*worker));
 	}
 	snapshot->num_workers = 0;
@@ -201,7 +206,8 @@ snapshot_open_plan(Snapshot *snapshot, bool required, bool *possible, CdcError *
 	CdcStatus status = open_worker(snapshot, required, possible, err);
 
 	if (status == CDC_OK && *possible)
-		status = snapshot_plan_read(&snapshot->job.plan, snapshot->workers[0].conn, options, err);
+		status = snapshot_plan_read(&snapshot->job.plan, snapshot_primary(&snapshot->workers[0]),
+									options, err);
 	if (status == CDC_OK && *possible && !required)
 		*possible = snapshot_plan_fits(&snapshot->job.plan, SNAPSHOT_WHOLE_BYTES);
 	else if (status == CDC_OK && *possible)

@@ -4,11 +4,13 @@
  */
 #include "snapshot_chunk.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../plugin/cdc_protocol.h"
 #include "byteorder.h"
+#include "snapshot_place.h"
 
 /* A changed row: what it is known by, and 1 where its record lacks values. */
 #define CHANGED_SIZE (CDC_WATERMARK_KEY_SIZE + 1)
@@ -19,13 +21,15 @@
 /* The columns of SNAPSHOT_CHUNK_COLUMNS. */
 enum
 {
-	COLUMN_HIGH,
 	COLUMN_ROWS,
 	COLUMN_SCANNED,
 	COLUMN_LAST,
 	COLUMN_DONE,
 	COLUMN_KEYS,
 	COLUMN_RECORDS,
+	COLUMN_PLACES,
+	COLUMN_TIMELINE,
+	COLUMN_TOOK,
 	NUM_COLUMNS,
 };
 
@@ -120,31 +124,49 @@ get_bytes(const PGresult *result, int column, size_t *length)
 	return (const uint8_t *) PQgetvalue(result, 0, column);
 }
 
+static CdcStatus
+not_expected(CdcError *err)
+{
+	cdc_error(err, CDC_STOP, "cdc.read_chunk() did not answer as this client expects");
+	cdc_error_hint(err, "Install the cdc_client that belongs to the server's cdc_decoder.");
+	return CDC_STOP;
+}
+
 CdcStatus
 snapshot_chunk_arrive(SnapshotChunk *chunk, PGresult *result, CdcError *err)
 {
-	static const int sizes[] = {
-		[COLUMN_HIGH] = 8, [COLUMN_ROWS] = 4, [COLUMN_SCANNED] = 4, [COLUMN_DONE] = 1};
+	static const int sizes[NUM_COLUMNS] = {[COLUMN_ROWS] = 4,
+										   [COLUMN_SCANNED] = 4,
+										   [COLUMN_DONE] = 1,
+										   [COLUMN_TIMELINE] = 4,
+										   [COLUMN_TOOK] = 4};
 	size_t length;
 	bool good = PQntuples(result) == 1 && PQnfields(result) == NUM_COLUMNS;
 
 	chunk->result = result;
-	for (int i = 0; good && i < (int) (sizeof(sizes) / sizeof(sizes[0])); i++)
+	for (int i = 0; good && i < NUM_COLUMNS; i++)
 		good = sizes[i] == 0 || PQgetlength(result, 0, i) == sizes[i];
 	if (!good)
-	{
-		cdc_error(err, CDC_STOP, "cdc.read_chunk() did not answer as this client expects");
-		cdc_error_hint(err, "Install the cdc_client that belongs to the server's cdc_decoder.");
-		return CDC_STOP;
-	}
-	chunk->high = get_be64(get_bytes(result, COLUMN_HIGH, &length));
+		return not_expected(err);
 	chunk->rows = get_be32(get_bytes(result, COLUMN_ROWS, &length));
 	chunk->scanned = get_be32(get_bytes(result, COLUMN_SCANNED, &length));
 	chunk->last = get_text(result, COLUMN_LAST);
 	chunk->done = *get_bytes(result, COLUMN_DONE, &length) != 0;
 	chunk->keys = get_bytes(result, COLUMN_KEYS, &chunk->keys_length);
-	chunk->records = get_bytes(result, COLUMN_RECORDS, &chunk->records_length);
+	/* not const: what the records are known by is written into them, and nobody else sees this result */
+	chunk->records = (uint8_t *) PQgetvalue(result, 0, COLUMN_RECORDS);
+	chunk->records_length = (size_t) PQgetlength(result, 0, COLUMN_RECORDS);
+	chunk->places = get_bytes(result, COLUMN_PLACES, &chunk->places_length);
+	chunk->timeline = get_be32(get_bytes(result, COLUMN_TIMELINE, &length));
+	chunk->took = get_be32(get_bytes(result, COLUMN_TOOK, &length));
 	return CDC_OK;
+}
+
+void
+snapshot_chunk_complete(SnapshotChunk *chunk, uint64_t high)
+{
+	chunk->high = high;
+	chunk->complete = true;
 }
 
 static int
@@ -234,25 +256,48 @@ drop_changed(SnapshotChunk *chunk)
 	return CHUNK_WHOLE;
 }
 
-ChunkVerdict
-snapshot_chunk_settle(SnapshotChunk *chunk, bool configured)
+/* What changed in the window decides. */
+static ChunkVerdict
+judge(SnapshotChunk *chunk)
 {
-	if (configured)
-		return CHUNK_CONFIGURED;
 	if (chunk->too_many)
 		return CHUNK_UNKNOWN;
-	chunk->settled = true;
 	chunk->deliver = chunk->rows;
 	chunk->dropped = allocate(chunk->dropped, chunk->rows);
 	memset(chunk->dropped, chunk->truncated ? 1 : 0, chunk->rows);
 	if (chunk->truncated)
 		return CHUNK_WHOLE;
 	if (chunk->unknown)
-	{
-		chunk->settled = false;
 		return CHUNK_UNKNOWN;
-	}
 	return chunk->num_changed > 0 ? drop_changed(chunk) : CHUNK_WHOLE;
+}
+
+CdcStatus
+snapshot_chunk_settle(SnapshotChunk *chunk, const MessageHeader *watermark, bool configured,
+					  ChunkVerdict *verdict, CdcError *err)
+{
+	PlaceResult placed;
+
+	if (chunk->timeline != watermark->timeline)
+	{
+		cdc_error(err, CDC_RETRY,
+				  "existing rows were read on timeline %" PRIu32
+				  ", but the stream is on timeline %" PRIu32,
+				  chunk->timeline, watermark->timeline);
+		cdc_error_hint(err, "--snapshot-from must lead to a standby of the server that the stream "
+							"comes from.");
+		return CDC_RETRY;
+	}
+	*verdict = configured ? CHUNK_CONFIGURED : judge(chunk);
+	if ((*verdict != CHUNK_WHOLE && *verdict != CHUNK_PART) || chunk->records_length == 0)
+		return CDC_OK;
+	placed = snapshot_place(chunk->records, chunk->records_length, chunk->places,
+							chunk->places_length, watermark->commit_lsn, watermark->end_lsn);
+	if (placed == PLACE_MALFORMED)
+		return not_expected(err);
+	if (placed == PLACE_OTHER_WIDTH)
+		*verdict = CHUNK_MISPLACED;
+	return CDC_OK;
 }
 
 CdcStatus

@@ -20,8 +20,9 @@
 
 /* What is asked with: the columns that snapshot_chunk_arrive() expects, in their order. */
 #define SNAPSHOT_CHUNK_COLUMNS                                                                     \
-	"high, rows, scanned, pg_catalog.convert_to(pg_catalog.to_json(last)::pg_catalog.text, "       \
-	"'UTF8'), done, keys, records"
+	"(chunk).rows, (chunk).scanned, "                                                              \
+	"pg_catalog.convert_to(pg_catalog.to_json((chunk).last)::pg_catalog.text, 'UTF8'), "           \
+	"(chunk).done, (chunk).keys, (chunk).records, (chunk).places, (chunk).timeline, (chunk).took"
 
 /* What the second watermark finds. */
 typedef enum ChunkVerdict
@@ -29,6 +30,7 @@ typedef enum ChunkVerdict
 	CHUNK_WHOLE,      /* what is left of it can be delivered */
 	CHUNK_PART,       /* the same, up to a row that has to be read again */
 	CHUNK_CONFIGURED, /* rules or publications changed: to be read again */
+	CHUNK_MISPLACED,  /* its records have no room for the watermark's LSN: to be read again */
 	CHUNK_UNKNOWN,    /* it is not known which of its rows have changed: to be read again */
 } ChunkVerdict;
 
@@ -48,18 +50,22 @@ typedef struct SnapshotChunk
 
 	/* the answer; the pointers are into it */
 	PGresult *result; /* NULL: it has not come */
-	uint64_t high;    /* where the second watermark lies; 0: there was nothing to be read */
+	bool complete;    /* it has, and where the second watermark lies is known */
+	uint64_t high;    /* that */
 	uint32_t rows;
 	uint32_t scanned;
 	char *last; /* JSON array: the key of the last row looked at; "": there was none */
 	bool done;
 	const uint8_t *keys;
 	size_t keys_length;
-	const uint8_t *records;
+	uint8_t *records;
 	size_t records_length;
+	const uint8_t *places; /* snapshot_place.h */
+	size_t places_length;
+	uint32_t timeline; /* of what was read */
+	int64_t took;      /* microseconds, for the server to read it */
 
 	/* being delivered */
-	bool settled;
 	uint8_t *dropped; /* of each row: whether it is not to be delivered */
 	uint32_t deliver; /* so many of the first rows count */
 	FrameReader *reader;
@@ -81,11 +87,17 @@ extern void snapshot_chunk_note(SnapshotChunk *chunk, const Frame *frame);
 extern CdcStatus snapshot_chunk_arrive(SnapshotChunk *chunk, PGresult *result,
 									   CdcError *err) CDC_MUST_CHECK;
 
+/* The server has written the second watermark there. */
+extern void snapshot_chunk_complete(SnapshotChunk *chunk, uint64_t high);
+
 /*
- * The second watermark has come, and the answer: what is to be delivered.	configured: that is what the
- * watermark says.  reader keeps the relations that its frames name.
+ * The second watermark has come, which is this message, and the answer: what is to be delivered.
+ * configured: that is what the watermark says.	 CDC_STOP: the answer is not what is expected; CDC_RETRY: it
+ * comes from a server whose WAL is no longer the stream's.
  */
-extern ChunkVerdict snapshot_chunk_settle(SnapshotChunk *chunk, bool configured);
+extern CdcStatus snapshot_chunk_settle(SnapshotChunk *chunk, const MessageHeader *watermark,
+									   bool configured, ChunkVerdict *verdict,
+									   CdcError *err) CDC_MUST_CHECK;
 
 /*
  * The next record that is to be delivered (or schema record); *found is false at the end.	It stays the same until

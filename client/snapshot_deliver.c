@@ -34,10 +34,30 @@ read_less(const SnapshotSlot *slot, SnapshotRange *range)
 	range->max_rows = slot->chunk.scanned > 1 ? (int) (slot->chunk.scanned / 2) : 1;
 }
 
+/* Goes on for ever, where nothing says that it will not end well, but not in silence. */
+static void
+say_vain(Snapshot *snapshot, const SnapshotSlot *slot, const SnapshotRange *range, const char *why)
+{
+	int64_t now = clock_now();
+
+	if (range->attempts <= SNAPSHOT_MAX_ATTEMPTS ||
+		now - snapshot->conflict_logged < SNAPSHOT_CONFLICT_LOG_INTERVAL)
+		return;
+	snapshot->conflict_logged = now;
+	log_line(LOG_WARNING,
+			 "snapshot: rows of table %s have been read %d times in vain: %s; trying on",
+			 table_of(snapshot, slot)->name, range->attempts, why);
+}
+
 /* It has to be read again as a whole. */
 static CdcStatus
 read_again(Snapshot *snapshot, SnapshotSlot *slot, CdcError *err)
 {
+	static const char *const reasons[] = {
+		[CHUNK_CONFIGURED] = "rules, publications or the table have changed",
+		[CHUNK_MISPLACED] = "its LSN has grown by a digit",
+		[CHUNK_UNKNOWN] = "not known which have changed",
+	};
 	const SnapshotTable *table = table_of(snapshot, slot);
 	SnapshotWork *work = snapshot_find_work(snapshot, slot->table);
 	SnapshotRange *range = snapshot_ranges_give_back(&work->ranges, slot->chunk.number, NULL);
@@ -63,7 +83,8 @@ read_again(Snapshot *snapshot, SnapshotSlot *slot, CdcError *err)
 	if (unknown || range->attempts > 1)
 		snapshot_pause_range(range, clock_now());
 	log_line(LOG_DEBUG, "snapshot: reading rows of %s again: %s", table->name,
-			 unknown ? "not known which have changed" : "rules or publications have changed");
+			 reasons[snapshot->verdict]);
+	say_vain(snapshot, slot, range, reasons[snapshot->verdict]);
 	snapshot_chunk_reset(&slot->chunk);
 	return CDC_OK;
 }
@@ -75,7 +96,6 @@ note_conflict(Snapshot *snapshot, SnapshotSlot *slot)
 	SnapshotWork *work = snapshot_find_work(snapshot, slot->table);
 	SnapshotRange *range =
 		snapshot_ranges_give_back(&work->ranges, slot->chunk.number, slot->chunk.part_last);
-	int64_t now = clock_now();
 
 	if (slot->chunk.deliver > 0)
 	{
@@ -85,17 +105,10 @@ note_conflict(Snapshot *snapshot, SnapshotSlot *slot)
 	}
 	range->max_rows = 1;
 	range->attempts++;
+	/* without a key all of the table is read again, however large */
 	if (slot->chunk.columns == 0)
-		snapshot_pause_range(range, now); /* all of the table is read again, however large */
-	if (range->attempts > SNAPSHOT_MAX_ATTEMPTS &&
-		now - snapshot->conflict_logged >= SNAPSHOT_CONFLICT_LOG_INTERVAL)
-	{
-		snapshot->conflict_logged = now;
-		log_line(LOG_WARNING,
-				 "snapshot: a row of table %s changes so often that it has been read %d times in "
-				 "vain; trying on",
-				 table_of(snapshot, slot)->name, range->attempts);
-	}
+		snapshot_pause_range(range, clock_now());
+	say_vain(snapshot, slot, range, "one of them changes all the time");
 }
 
 /* Of the rows of the chunk that count. */
@@ -152,12 +165,18 @@ make_cursor(Snapshot *snapshot, const SnapshotSlot *slot)
 static CdcStatus
 settle(Snapshot *snapshot, SnapshotSlot *slot, bool configured, bool *counts, CdcError *err)
 {
-	snapshot->verdict = snapshot_chunk_settle(&slot->chunk, configured);
+	const MessageHeader *watermark = &snapshot->session->reader.message;
+	CdcStatus status =
+		snapshot_chunk_settle(&slot->chunk, watermark, configured, &snapshot->verdict, err);
+
+	if (status != CDC_OK)
+		return status;
 	*counts = snapshot->verdict == CHUNK_WHOLE || snapshot->verdict == CHUNK_PART;
 	if (!*counts)
 		return read_again(snapshot, slot, err);
 	make_cursor(snapshot, slot);
 	snapshot->delivering = slot;
+	snapshot->delivery_began = clock_now();
 	return CDC_OK;
 }
 
@@ -180,6 +199,9 @@ end_chunk(Snapshot *snapshot)
 		&snapshot->progress, slot->table,
 		snapshot->verdict == CHUNK_PART ? slot->chunk.deliver : slot->chunk.scanned,
 		slot->chunk.deliver, delivered_bytes(&slot->chunk), table_done, clock_now());
+	if (slot->chunk.deliver > 0)
+		snapshot->delivery_time =
+			(double) (clock_now() - snapshot->delivery_began) / slot->chunk.deliver;
 	snapshot->delivering = NULL;
 	snapshot_chunk_reset(&slot->chunk);
 }
@@ -199,7 +221,7 @@ check_watermark(const Snapshot *snapshot, const SnapshotChunk *chunk, CdcError *
 		return CDC_OK;
 	cdc_error(err, CDC_STOP,
 			  "a second watermark of chunk %" PRIu64 " of existing rows lies at %s, but "
-			  "cdc.read_chunk() wrote it at %s",
+			  "cdc.write_watermark() wrote it at %s",
 			  chunk->number, lsn_format(here, at), lsn_format(there, chunk->high));
 	cdc_error_hint(err,
 				   "Somebody else writes watermarks with this session's token, by "
@@ -234,7 +256,7 @@ snapshot_next(Snapshot *snapshot, const Frame *watermark, SnapshotStep *step, Sn
 	item->end_seq = 0;
 	if (slot == NULL)
 		return CDC_OK; /* its question has failed */
-	if (slot->chunk.result == NULL)
+	if (!slot->chunk.complete)
 	{
 		*step = SNAPSHOT_WAIT;
 		return CDC_OK;

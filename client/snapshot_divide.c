@@ -31,7 +31,7 @@ snapshot_divide_wanted(const Snapshot *snapshot, const SnapshotWork *work,
 		range->divided || range->attempts > 0)
 		return false;
 	for (int i = 0; i < snapshot->num_workers; i++)
-		idle += !snapshot->workers[i].asking;
+		idle += snapshot->workers[i].stage == WORKER_IDLE;
 	return snapshot_ranges_count_free(&work->ranges) < idle;
 }
 
@@ -48,7 +48,7 @@ snapshot_divide_ask(const Snapshot *snapshot, SnapshotWorker *worker, const Snap
 	const char *params[] = {relation, work->key, range->after[0] != '\0' ? range->after : NULL,
 							range->upto[0] != '\0' ? range->upto : NULL, parts};
 
-	worker->dividing = true;
+	worker->stage = WORKER_DIVIDES;
 	snprintf(relation, sizeof(relation), "%" PRIu32,
 			 snapshot->job.plan.tables[work->table].relation);
 	snprintf(parts, sizeof(parts), "%d", snapshot->num_workers * PARTS_PER_WORKER);

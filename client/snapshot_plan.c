@@ -14,6 +14,7 @@
 #include "log.h"
 #include "pgconn.h"
 #include "pgwait.h"
+#include "position.h"
 #include "snapshot_chunk.h"
 #include "text.h"
 
@@ -27,19 +28,30 @@ impossible(bool required, CdcError *err)
 }
 
 CdcStatus
+snapshot_plan_prepare(PGconn *conn, CdcError *err)
+{
+	CdcStatus status = pgconn_query(conn, "RESET statement_timeout", NULL, err);
+
+	if (status == CDC_OK)
+		status = pgconn_query(conn, "RESET lock_timeout", NULL, err);
+	return status;
+}
+
+CdcStatus
 snapshot_plan_check(PGconn *conn, bool required, bool *possible, CdcError *err)
 {
 	/* functions of that name that are not the extension's would run with what our role may do */
 	static const char sql[] =
-		"SELECT pg_catalog.pg_is_in_recovery(), (SELECT pg_catalog.count(*) = 3 "
+		"SELECT pg_catalog.pg_is_in_recovery(), (SELECT pg_catalog.count(*) = 4 "
 		"FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid "
 		"WHERE e.extname = 'cdc_decoder' AND d.deptype = 'e' "
 		"AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass "
 		"AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid IN ("
 		"pg_catalog.to_regprocedure('cdc.snapshot_relations(text[], oid)'), "
 		"pg_catalog.to_regprocedure('cdc.key_bounds(oid, text[], text[], text[], integer)'), "
+		"pg_catalog.to_regprocedure('cdc.write_watermark(oid, text, boolean)'), "
 		"pg_catalog.to_regprocedure('cdc.read_chunk(text[], oid, text[], text[], text[], text, "
-		"integer, integer, text)')))";
+		"integer, integer, text, pg_lsn)')))";
 	PGresult *result;
 	bool in_recovery;
 	bool installed;
@@ -65,10 +77,7 @@ snapshot_plan_check(PGconn *conn, bool required, bool *possible, CdcError *err)
 							"--snapshot=never.");
 		return impossible(required, err);
 	}
-	/* what the role or the database says about timeouts holds, which pgconn_open() has turned off */
-	status = pgconn_query(conn, "RESET statement_timeout", NULL, err);
-	if (status == CDC_OK)
-		status = pgconn_query(conn, "RESET lock_timeout", NULL, err);
+	status = snapshot_plan_prepare(conn, err);
 	*possible = status == CDC_OK;
 	return status;
 }
@@ -194,21 +203,84 @@ snapshot_plan_find(const SnapshotPlan *plan, uint32_t relation, bool past)
 	return i;
 }
 
+void
+snapshot_plan_watermark(char *watermark, const char *token, int worker, uint64_t number)
+{
+	snprintf(watermark, SNAPSHOT_WATERMARK_SIZE, "%s %d %" PRIu64, token, worker, number);
+}
+
+CdcStatus
+snapshot_plan_mark(PGconn *conn, uint32_t relation, const char *watermark, bool high, CdcError *err)
+{
+	static const char sql[] =
+		"SELECT begins, ends FROM cdc.write_watermark($1::pg_catalog.oid, $2::pg_catalog.text, "
+		"$3::pg_catalog.bool)";
+	char number[16];
+	const char *params[] = {number, watermark, high ? "t" : "f"};
+
+	snprintf(number, sizeof(number), "%" PRIu32, relation);
+	if (!PQsendQueryParams(conn, sql, sizeof(params) / sizeof(params[0]), NULL, params, NULL, NULL,
+						   0))
+		return pgconn_error(conn, NULL, "writing a watermark", err);
+	return CDC_OK;
+}
+
+uint64_t
+snapshot_plan_mark_begins(const PGresult *result)
+{
+	uint64_t lsn = 0;
+
+	(void) lsn_parse(PQgetvalue(result, 0, 0), &lsn);
+	return lsn;
+}
+
+const char *
+snapshot_plan_mark_ends(const PGresult *result)
+{
+	return PQgetvalue(result, 0, 1);
+}
+
+CdcStatus
+snapshot_plan_ask_replayed(PGconn *conn, const char *behind, CdcError *err)
+{
+	static const char sql[] =
+		"SELECT CASE WHEN pg_catalog.pg_is_in_recovery() "
+		"THEN pg_catalog.pg_last_wal_replay_lsn() >= $1::pg_catalog.pg_lsn END";
+
+	if (!PQsendQueryParams(conn, sql, 1, NULL, &behind, NULL, NULL, 0))
+		return pgconn_error(conn, NULL, "asking a standby what it has replayed", err);
+	return CDC_OK;
+}
+
+CdcStatus
+snapshot_plan_replayed(const PGresult *result, bool *replayed, CdcError *err)
+{
+	if (PQgetisnull(result, 0, 0))
+		return cdc_error(err, CDC_RETRY,
+						 "the server that existing rows are read from is no standby any more");
+	*replayed = PQgetvalue(result, 0, 0)[0] == 't';
+	return CDC_OK;
+}
+
+/*
+ * The function stands in a list of columns, not in FROM: there its result would be copied into a
+ * tuplestore, and through a file where work_mem is less than that (ExecMakeTableFunctionResult(),
+ * execSRF.c).  OFFSET 0 has it called once, not for each column (is_simple_subquery(), prepjointree.c).
+ */
 CdcStatus
 snapshot_plan_ask(const SnapshotPlan *plan, PGconn *conn, const SnapshotAsk *ask, CdcError *err)
 {
+	/* clang-format off */
 	static const char sql[] =
-		"SELECT " SNAPSHOT_CHUNK_COLUMNS
-		" FROM cdc.read_chunk(" SNAPSHOT_ARRAY_OF("1") ", $2::pg_catalog.oid, " SNAPSHOT_ARRAY_OF(
-			"3") ", " SNAPSHOT_ARRAY_OF("4") ", " SNAPSHOT_ARRAY_OF("5") ", "
-																		 "$6::pg_catalog.text, "
-																		 "$7::pg_catalog.int4, "
-																		 "$8::pg_catalog.int4, "
-																		 "$9::pg_catalog.text)";
+		"SELECT " SNAPSHOT_CHUNK_COLUMNS " FROM (SELECT cdc.read_chunk("
+		SNAPSHOT_ARRAY_OF("1") ", $2::pg_catalog.oid, "
+		SNAPSHOT_ARRAY_OF("3") ", " SNAPSHOT_ARRAY_OF("4") ", " SNAPSHOT_ARRAY_OF("5") ", "
+		"$6::pg_catalog.text, $7::pg_catalog.int4, $8::pg_catalog.int4, $9::pg_catalog.text, "
+		"$10::pg_catalog.pg_lsn) AS chunk OFFSET 0) AS answer";
+	/* clang-format on */
 	char relation[16];
 	char max_rows[16];
 	char max_bytes[16];
-	char watermark[80];
 	const char *params[] = {plan->options,
 							relation,
 							ask->key[0] != '\0' ? ask->key : NULL,
@@ -217,12 +289,12 @@ snapshot_plan_ask(const SnapshotPlan *plan, PGconn *conn, const SnapshotAsk *ask
 							ask->filter,
 							max_rows,
 							max_bytes,
-							watermark};
+							ask->watermark,
+							ask->behind};
 
 	snprintf(relation, sizeof(relation), "%" PRIu32, ask->table->relation);
 	snprintf(max_rows, sizeof(max_rows), "%d", ask->max_rows);
 	snprintf(max_bytes, sizeof(max_bytes), "%d", ask->max_bytes);
-	snprintf(watermark, sizeof(watermark), "%s %d %" PRIu64, ask->token, ask->worker, ask->number);
 	if (!PQsendQueryParams(conn, sql, sizeof(params) / sizeof(params[0]), NULL, params, NULL, NULL,
 						   1))
 		return pgconn_error(conn, NULL, "reading existing rows", err);

@@ -39,6 +39,9 @@ typedef struct SnapshotPlan
 extern CdcStatus snapshot_plan_check(PGconn *conn, bool required, bool *possible,
 									 CdcError *err) CDC_MUST_CHECK;
 
+/* What the role or the database says about timeouts holds where rows are read: pgconn_open() turned it off. */
+extern CdcStatus snapshot_plan_prepare(PGconn *conn, CdcError *err) CDC_MUST_CHECK;
+
 /* On failure too the plan is the caller's to snapshot_plan_free(). */
 extern CdcStatus snapshot_plan_read(SnapshotPlan *plan, PGconn *conn, const CdcOptions *options,
 									CdcError *err) CDC_MUST_CHECK;
@@ -76,10 +79,28 @@ typedef struct SnapshotAsk
 	const char *filter; /* NULL: all rows */
 	int max_rows;
 	int max_bytes;
-	const char *token;
-	int worker;
-	uint64_t number;
+	const char *watermark; /* NULL: a standby is asked, which is to have replayed this: */
+	const char *behind;    /* LSN */
 } SnapshotAsk;
+
+/* What the chunk's watermarks are to say. */
+#define SNAPSHOT_WATERMARK_SIZE 80
+extern void snapshot_plan_watermark(char *watermark, const char *token, int worker,
+									uint64_t number);
+
+/* Has one of a chunk's watermarks written; the answer says where it begins and ends. */
+extern CdcStatus snapshot_plan_mark(PGconn *conn, uint32_t relation, const char *watermark,
+									bool high, CdcError *err) CDC_MUST_CHECK;
+extern uint64_t snapshot_plan_mark_begins(const PGresult *result);
+extern const char *snapshot_plan_mark_ends(const PGresult *result);
+
+/* Has a standby replayed all that is before the LSN? */
+extern CdcStatus snapshot_plan_ask_replayed(PGconn *conn, const char *behind,
+											CdcError *err) CDC_MUST_CHECK;
+
+/* CDC_RETRY: it is no standby any more, and will not. */
+extern CdcStatus snapshot_plan_replayed(const PGresult *result, bool *replayed,
+										CdcError *err) CDC_MUST_CHECK;
 
 /* Sends the question; the answer is SNAPSHOT_CHUNK_COLUMNS in binary form. */
 extern CdcStatus snapshot_plan_ask(const SnapshotPlan *plan, PGconn *conn, const SnapshotAsk *ask,

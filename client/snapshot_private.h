@@ -3,7 +3,7 @@
  *		What the files of a snapshot of existing rows share, and nobody else sees.
  *
  * snapshot_begin.c decides whether there is one and where it goes on, snapshot_ask.c asks the server for
- * chunks, snapshot_deliver.c delivers them, snapshot.c holds these together.
+ * chunks, as large as snapshot_size.c says, snapshot_deliver.c delivers them, snapshot.c holds these together.
  *
  * What is left of a table are ranges of its key (snapshot_ranges.h).	Workers, each with a connection and a window
  * of its own (plugin/cdc_snapshot_window.h), take ranges and have chunks of them read; what is delivered at
@@ -17,6 +17,7 @@
 #include "snapshot.h"
 
 #include "backfill_job.h"
+#include "position.h"
 #include "snapshot_chunk.h"
 #include "snapshot_pace.h"
 #include "snapshot_plan.h"
@@ -51,15 +52,30 @@ typedef struct SnapshotWork
 /* The one that is being delivered, and the one after it. */
 #define SNAPSHOT_MAX_WORKS 2
 
+/* Of what an answer is awaited. */
+typedef enum WorkerStage
+{
+	WORKER_IDLE,
+	WORKER_DIVIDES, /* where to divide a range */
+	WORKER_LOW,     /* a chunk's first watermark, where a standby will read the rows */
+	WORKER_REPLAY,  /* whether the standby has replayed that */
+	WORKER_WAITS,   /* nothing, but it has not yet, and is to be asked again */
+	WORKER_READS,   /* its rows; on the primary, and the first watermark */
+	WORKER_HIGH,    /* its second watermark */
+} WorkerStage;
+
 typedef struct SnapshotWorker
 {
-	PGconn *conn;
-	bool asking;       /* an answer is awaited */
-	bool dividing;     /* it tells where to divide a range; else it is a chunk */
-	bool limited;      /* the chunk is one of fewer rows than the time allows */
-	uint64_t chunk;    /* its number, by which the range is taken */
-	int64_t asked;     /* when */
-	int64_t estimated; /* of the chunk, snapshot_pace.h */
+	PGconn *conn;   /* where rows are read */
+	PGconn *marker; /* where watermarks are written; NULL: there, too (snapshot_standby.h) */
+	WorkerStage stage;
+	bool limited;               /* the chunk is one of fewer rows than the time allows */
+	uint64_t chunk;             /* its number, by which the range is taken */
+	int64_t asked;              /* when, and again when a standby was */
+	char behind[LSN_TEXT_SIZE]; /* what a standby has to have replayed */
+	int64_t replay_pause;       /* before it is asked again */
+	int64_t not_before;         /* WORKER_WAITS */
+	int64_t estimated;          /* of the chunk, snapshot_pace.h */
 } SnapshotWorker;
 
 typedef struct SnapshotSlot
@@ -85,13 +101,16 @@ struct Snapshot
 	int num_workers;
 	SnapshotSlot slots[SNAPSHOT_MAX_CHUNKS];
 	uint64_t last_number;
-	int64_t not_before;  /* a pause of all workers */
-	int max_rows;        /* of a chunk */
-	uint64_t rows_taken; /* by the sink, of all jobs of the session */
-	uint64_t changes;    /* other records of the run, when the last chunk came */
+	int64_t not_before;   /* a pause of all workers */
+	int max_rows;         /* of a chunk */
+	uint64_t rows_taken;  /* by the sink, of all jobs of the session */
+	uint64_t changes;     /* other records of the run, when the last chunk came */
+	int64_t live_until;   /* changes came lately, clock.h */
+	double delivery_time; /* of a row of the last chunk, in microseconds; 0: not known yet */
 
 	/* once a chunk's second watermark has come */
 	SnapshotSlot *delivering; /* NULL: none */
+	int64_t delivery_began;
 	ChunkVerdict verdict;
 	const SnapshotCursor *cursor;
 	SnapshotState end;
@@ -146,6 +165,28 @@ extern CdcStatus snapshot_open_plan(Snapshot *snapshot, bool required, bool *pos
 extern CdcStatus snapshot_connect(Snapshot *snapshot, CdcError *err) CDC_MUST_CHECK;
 extern void snapshot_disconnect(Snapshot *snapshot);
 
+/* Is an answer on its way? */
+static inline bool
+snapshot_is_awaited(const SnapshotWorker *worker)
+{
+	return worker->stage != WORKER_IDLE && worker->stage != WORKER_WAITS;
+}
+
+/* The worker's connection to the primary; and the one that its answer comes on. */
+static inline PGconn *
+snapshot_primary(const SnapshotWorker *worker)
+{
+	return worker->marker != NULL ? worker->marker : worker->conn;
+}
+
+static inline PGconn *
+snapshot_awaited(const SnapshotWorker *worker)
+{
+	bool marks = worker->stage == WORKER_LOW || worker->stage == WORKER_HIGH;
+
+	return marks ? snapshot_primary(worker) : worker->conn;
+}
+
 /* From now on the session's positions say that it has begun. */
 extern void snapshot_begin_initial(Session *session, SnapshotState *state);
 
@@ -168,5 +209,17 @@ extern bool snapshot_is_through(const Snapshot *snapshot);
 
 /* The range's beginning was read in vain: pauses before it is read again, ever longer. */
 extern void snapshot_pause_range(SnapshotRange *range, int64_t now);
+
+/* snapshot_size.c */
+
+/* How many rows the next chunk of the range may have, and bytes of the table. */
+extern int snapshot_size_rows(const Snapshot *snapshot, const SnapshotRange *range);
+extern int snapshot_size_bytes(const Snapshot *snapshot, const SnapshotTable *table);
+
+/* A chunk has come: how large the next ones are to be. */
+extern void snapshot_size_adapt(Snapshot *snapshot, const SnapshotChunk *chunk, int64_t now);
+
+/* It was whole after this time: for how long to leave the server alone then. */
+extern int64_t snapshot_size_rest(const Snapshot *snapshot, int64_t worked, int64_t now);
 
 #endif /* CDC_SNAPSHOT_PRIVATE_H */

@@ -92,6 +92,7 @@ put_start(CdcRecorder *recorder, const CdcHead *head, uint64 seq, uint16 part)
 	CdcWriter *writer = &recorder->output->writer;
 
 	cdc_put_padded(writer, head->text, head->len);
+	cdc_writer_note_lsn(writer, 0, CDC_LSN_TEXT);
 	cdc_put_padded(writer, transaction->identity, transaction->identity_len);
 	cdc_put_uint64(writer, seq);
 	if (part != 0)

@@ -13,6 +13,9 @@
 #include "cdc_json.h"
 #include "cdc_members.h"
 
+/* What a record's second identity begins with. */
+#define BEFORE_SEQUENCE "\",\"sequence\":\""
+
 /* /name, percent-encoded (RFC 3986, section 2): all but unreserved characters. */
 static void
 put_path_segment(CdcWriter *writer, const char *name)
@@ -117,10 +120,11 @@ begin_transaction(CdcRecorder *recorder, CdcTransaction *transaction)
 		cdc_put_byte(&writer, '"');
 	}
 	cdc_put_literal(&writer, ",\"id\":\"");
+	transaction->lsn_at = cdc_writer_offset(&writer);
 	cdc_put_lsn(&writer, transaction->commit_lsn);
 	cdc_put_byte(&writer, '-');
 	transaction->stamp_len = cdc_writer_offset(&writer);
-	cdc_put_literal(&writer, "\",\"sequence\":\"");
+	cdc_put_literal(&writer, BEFORE_SEQUENCE);
 	cdc_put_hex64(&writer, transaction->commit_lsn);
 	cdc_put_byte(&writer, '-');
 	cdc_writer_detach(&writer);
@@ -141,6 +145,7 @@ put_attributes(CdcRecorder *recorder, const CdcHead *head, uint64 seq, uint16 pa
 
 	writer->encoding->replaced = 0;
 	cdc_put_padded(writer, head->text, head->len);
+	cdc_writer_note_lsn(writer, transaction->lsn_at, CDC_LSN_TEXT);
 	cdc_put_padded(writer, transaction->stamp, transaction->stamp_len);
 	cdc_put_uint64(writer, seq);
 	if (part != 0)
@@ -148,6 +153,7 @@ put_attributes(CdcRecorder *recorder, const CdcHead *head, uint64 seq, uint16 pa
 		cdc_put_byte(writer, '-');
 		cdc_put_uint64(writer, part);
 	}
+	cdc_writer_note_lsn(writer, strlen(BEFORE_SEQUENCE), CDC_LSN_HEX);
 	cdc_put_padded(writer, transaction->identity, transaction->identity_len);
 	cdc_put_hex64(writer, seq);
 	cdc_put_byte(writer, '-');

@@ -141,11 +141,14 @@ put_source(CdcRecorder *recorder, const char *names, int names_len, bool snapsho
 	else
 		cdc_put_literal(writer, "false");
 	cdc_put_padded(writer, common->tail, common->tail_len);
+	cdc_writer_note_lsn(writer, 0, CDC_LSN_DECIMAL);
 	cdc_debezium_put_stamp(recorder, STAMP_COMMIT);
+	cdc_writer_note_lsn(writer, 0, CDC_LSN_DECIMAL);
 	cdc_put_uint64(writer, recorder->change_lsn);
 	cdc_debezium_put_stamp(recorder, STAMP_TIMES);
 	put_text(writer, names, names_len);
 	cdc_debezium_put_stamp(recorder, STAMP_XID);
+	cdc_writer_note_lsn(writer, 0, CDC_LSN_DECIMAL);
 	cdc_put_uint64(writer, recorder->change_lsn);
 	cdc_debezium_put_stamp(recorder, STAMP_ORIGIN);
 }

@@ -181,6 +181,7 @@ cdc_debezium_put_transaction_id(CdcRecorder *recorder, XLogRecPtr lsn)
 	cdc_put_byte(writer, '"');
 	cdc_put_uint64(writer, recorder->transaction->xid);
 	cdc_put_byte(writer, ':');
+	cdc_writer_note_lsn(writer, 0, CDC_LSN_DECIMAL);
 	cdc_put_uint64(writer, lsn);
 	cdc_put_byte(writer, '"');
 }

@@ -205,6 +205,7 @@ put_lsn_member(CdcWriter *writer, const char *label, XLogRecPtr lsn)
 {
 	cdc_put_short(writer, label, strlen(label));
 	cdc_put_byte(writer, '"');
+	cdc_writer_note_lsn(writer, 0, CDC_LSN_TEXT);
 	cdc_put_lsn(writer, lsn);
 	cdc_put_byte(writer, '"');
 }

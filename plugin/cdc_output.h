@@ -26,6 +26,7 @@ typedef struct CdcTransaction
 	/* the same as text: 0/16E2A10","seq":  and  ,"xid":771,"ts":"...Z" */
 	char identity[40 + CDC_PADDING];
 	int identity_len;
+	int lsn_at; /* where in the stamp commit_lsn is, if it is there */
 	char stamp[80 + CDC_PADDING];
 	int stamp_len;
 } CdcTransaction;

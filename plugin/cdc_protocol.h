@@ -145,6 +145,17 @@
 #define CDC_WATERMARK_KEY_SIZE 16
 
 /*
+ * A chunk of existing rows is encoded before it is known where its second watermark will lie.	Until whoever
+ * asked for it writes that in, its message says where the first one ends: in the message header (both
+ * LSNs), and in records, at the places that come with the message, 5 bytes each: an offset from the
+ * message's start (4), and one of these forms, which a LSN of another width does not fit.
+ */
+#define CDC_PLACE_SIZE 5
+#define CDC_LSN_TEXT 'T'    /* 0/16E2A10 */
+#define CDC_LSN_HEX 'H'     /* 00000000016E2A10 */
+#define CDC_LSN_DECIMAL 'D' /* 23996944 */
+
+/*
  * No message is longer than this: PostgreSQL builds a message in one palloc'd string (MaxAllocSize,
  * utils/memutils.h), and option max_record_bytes keeps a record below it.
  */

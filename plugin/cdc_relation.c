@@ -71,6 +71,8 @@ struct CdcRelationCache
 	XLogRecPtr changed_at;         /* where the generation last rose for what WAL says */
 	bool refreshing;               /* it rises because of ourselves */
 	List *related; /* OIDs of relations that others were made from: row types, ancestors, rules */
+	CdcRelationListener listener; /* NULL: none */
+	void *listener_arg;
 	List *named_types; /* hash values of types' OIDs, as invalidations have them */
 };
 
@@ -95,6 +97,8 @@ relation_changed(Datum arg, Oid relid)
 
 	if (live_cache == NULL)
 		return;
+	if (live_cache->listener && !live_cache->refreshing)
+		live_cache->listener(live_cache->listener_arg, relid);
 	if (!OidIsValid(relid) || list_member_oid(live_cache->related, relid))
 	{
 		start_generation(live_cache);
@@ -197,7 +201,10 @@ cache_clear(CdcRelationCache *cache)
 	cache->named_types = NIL;
 	cache->last_number = 0;
 	cache->bytes = 0;
-	cache->generation++; /* what was watched is forgotten, too */
+	/* what was watched is forgotten, too, and may change unseen from now on */
+	cache->generation++;
+	if (cache->reader)
+		cache->changed_at = cache->reader->EndRecPtr;
 	live_cache = cache;
 }
 
@@ -267,6 +274,13 @@ void
 cdc_relation_cache_note_change(CdcRelationCache *cache)
 {
 	start_generation(cache);
+}
+
+void
+cdc_relation_cache_listen(CdcRelationCache *cache, CdcRelationListener listener, void *arg)
+{
+	cache->listener = listener;
+	cache->listener_arg = arg;
 }
 
 void

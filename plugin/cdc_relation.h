@@ -146,6 +146,14 @@ extern void cdc_relation_cache_note_change(CdcRelationCache *cache);
 /* Changes of this relation are such. */
 extern void cdc_relation_cache_watch(CdcRelationCache *cache, Oid relid);
 
+/*
+ * Has listener called, with arg, whenever a relation's definition has changed, whichever it is (InvalidOid: any may
+ * have).  That comes in the WAL's order, and may come earlier, too; it must do nothing that can fail.
+ */
+typedef void (*CdcRelationListener)(void *arg, Oid relid);
+extern void cdc_relation_cache_listen(CdcRelationCache *cache, CdcRelationListener listener,
+									  void *arg);
+
 /* Where outbox records go that name this target: no relation of the database.  Valid until the next call. */
 extern CdcRelation *cdc_relation_for_target(CdcRelationCache *cache, const char *target);
 

@@ -2,18 +2,22 @@
  * cdc_snapshot_read.c
  *		cdc.read_chunk(): existing rows of a table as records, between two watermarks.
  *
- * In this order: the table is locked (ACCESS SHARE), so that what its rows consist of stays the same; the
- * low watermark is written; a snapshot is taken that sees all that precedes it; rules and publications
- * are read, so that those that precede it hold (what comes later makes the high watermark void); rows are
- * read; the high watermark is written; and only then records are made of the rows, since their identity
- * is where the high watermark lies.
+ * In this order: the table is locked (ACCESS SHARE), so that what its rows consist of is known; the low
+ * watermark is written; a snapshot is taken that sees all that precedes it; rules and publications are read, so
+ * that those that precede it hold; rows are read, and records made of them.  Once the client has them it has
+ * cdc.write_watermark() write the high watermark: the stream waits there until the chunk can be delivered, so
+ * nothing that takes time may come behind it.  What becomes of the table, of rules and publications before it
+ * makes it void (cdc_snapshot_window.h).  Where it lies is the records' identity, which is not known yet when they
+ * are made: they come with the places where it belongs (cdc_protocol.h).
+ *
+ * On a standby no watermarks can be written.  cdc.write_watermark() writes both on the primary, and
+ * cdc.read_chunk() is told what it has to have replayed: the low one.
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
-#include "access/xlog.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -35,6 +39,7 @@
 #include "cdc_snapshot_window.h"
 
 CDC_SQL_FUNCTION(cdc_read_chunk);
+CDC_SQL_FUNCTION(cdc_write_watermark);
 
 /* The function's arguments and columns, in their order (sql/cdc_decoder--1.0.sql). */
 enum
@@ -48,19 +53,25 @@ enum
 	ARG_MAX_ROWS,
 	ARG_MAX_BYTES,
 	ARG_WATERMARK,
+	ARG_BEHIND,
 };
 enum
 {
 	OUT_LOW,
-	OUT_HIGH,
 	OUT_ROWS,
 	OUT_SCANNED,
 	OUT_LAST,
 	OUT_DONE,
 	OUT_KEYS,
 	OUT_RECORDS,
+	OUT_PLACES,
+	OUT_TIMELINE,
+	OUT_TOOK,
 	NUM_OUT,
 };
+
+/* What a backend that has read a chunk keeps at most of the memory that it freed; some times a chunk. */
+#define KEPT_MEMORY ((Size) 48 * 1024 * 1024)
 
 typedef struct Chunk
 {
@@ -69,10 +80,11 @@ typedef struct Chunk
 	CdcRelation *known;
 	CdcScanKey key;
 	CdcExpression *filter; /* NULL: all rows */
-	CdcWatermark watermark;
+	bool on_standby;
+	CdcWatermark watermark; /* on the primary */
 	XLogRecPtr low;
-	XLogRecPtr high;
-	XLogRecPtr end;
+	XLogRecPtr low_end;
+	TimestampTz began; /* to read */
 	List *tuples;
 	bool done;
 	int rows; /* that became records */
@@ -100,11 +112,11 @@ count_argument(FunctionCallInfo fcinfo, int n, const char *name)
 
 /* token worker chunk: the rest of what a watermark says is ours. */
 static void
-read_watermark(Chunk *chunk, const char *text)
+read_watermark(CdcWatermark *watermark, Oid relid, const char *text)
 {
-	char *whole = psprintf("%s %u low", text, RelationGetRelid(chunk->relation));
+	char *whole = psprintf("%s %u low", text, relid);
 
-	if (!cdc_watermark_parse(&chunk->watermark, whole, strlen(whole)))
+	if (!cdc_watermark_parse(watermark, whole, strlen(whole)) || watermark->relid != relid)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("invalid watermark: \"%s\"", text),
 				errhint("It is a token of up to %d characters without blanks, the worker's number "
@@ -139,17 +151,6 @@ require_whole(const Chunk *chunk, const CdcScanLimit *limit)
 			errhint("Give it a primary key, or a unique index on columns that are NOT NULL and "
 					"ALTER TABLE ... REPLICA IDENTITY USING INDEX; or leave it out of what is "
 					"selected."));
-}
-
-static void
-write_watermark(Chunk *chunk, bool high, XLogRecPtr *start)
-{
-	char *text;
-
-	chunk->watermark.high = high;
-	text = cdc_watermark_format(&chunk->watermark);
-	*start = cdc_watermark_write(text, &chunk->end);
-	pfree(text);
 }
 
 static void
@@ -224,52 +225,84 @@ note_last(Chunk *chunk)
 	chunk->last = cdc_scan_key_texts(&chunk->key, rows->after.values);
 }
 
-/* Records of what was read between the watermarks. */
+/* Records of what was read, as if they lay where the low watermark ends. */
 static void
 make_records(Chunk *chunk)
 {
 	CdcSnapshotSession *session = chunk->session;
 
-	session->transaction.commit_lsn = chunk->high;
-	session->transaction.end_lsn = chunk->end;
+	session->transaction.commit_lsn = session->transaction.end_lsn = chunk->low_end;
 	session->transaction.commit_time = GetCurrentTimestamp();
 	session->transaction.transactional = true;
-	session->recorder.change_lsn = chunk->high;
+	session->recorder.change_lsn = chunk->low_end;
 	cdc_recorder_begin(&session->recorder, &session->transaction);
 	cdc_settings_pin(&session->settings);
 	record_rows(chunk);
 	note_last(chunk);
 }
 
-/* From the one watermark to the other, and what was read in between. */
+/* Rows of the snapshot, as records. */
 static void
-read_rows(Chunk *chunk, const CdcScanLimit *limit)
+read_rows(Chunk *chunk, const CdcScanLimit *limit, Snapshot snapshot)
 {
-	Snapshot snapshot;
-
-	write_watermark(chunk, false, &chunk->low);
-	cdc_settings_unpin(&chunk->session->settings);
-	snapshot = cdc_snapshot_take();
+	chunk->began = GetCurrentTimestamp();
 	PushActiveSnapshot(snapshot);
+	cdc_settings_unpin(&chunk->session->settings);
 	configure(chunk);
 	if (chunk->known->selected[CDC_SNAPSHOT])
 	{
 		chunk->tuples = cdc_scan_rows(&chunk->key, chunk->relation, snapshot, limit, &chunk->done);
 		require_whole(chunk, limit);
-	}
-	write_watermark(chunk, true, &chunk->high);
-	/* what is not flushed is not decoded, and an idle server flushes late */
-	XLogFlush(chunk->end);
-	if (chunk->known->selected[CDC_SNAPSHOT])
 		make_records(chunk);
-	else
-	{
-		/* no longer selected: there is nothing to be read, and no chunk */
-		chunk->low = chunk->high = InvalidXLogRecPtr;
-		chunk->done = true;
 	}
+	else
+		chunk->done = true; /* no longer selected: there is nothing to be read */
 	PopActiveSnapshot();
+}
+
+/* From its low watermark on. */
+static void
+read_on_primary(Chunk *chunk, const CdcScanLimit *limit)
+{
+	Snapshot snapshot;
+
+	chunk->low = cdc_watermark_write(&chunk->watermark, &chunk->low_end);
+	snapshot = cdc_snapshot_take();
+	read_rows(chunk, limit, snapshot);
 	UnregisterSnapshot(snapshot);
+}
+
+/* The same where the watermark was written elsewhere, and was replayed. */
+static void
+read_on_standby(Chunk *chunk, const CdcScanLimit *limit)
+{
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+
+	read_rows(chunk, limit, snapshot);
+	UnregisterSnapshot(snapshot);
+	/* what was promoted may hold changes that the stream never sees */
+	cdc_snapshot_require_standby();
+}
+
+static bytea *
+make_places(const CdcSnapshotSession *session)
+{
+	const StringInfoData *places = &session->places;
+	int count = places->len / sizeof(CdcPlace);
+	bytea *result = palloc(VARHDRSZ + count * CDC_PLACE_SIZE);
+	char *out = VARDATA(result);
+
+	for (int i = 0; i < count; i++)
+	{
+		const CdcPlace *place = (const CdcPlace *) places->data + i;
+		uint32 offset = pg_hton32(place->offset - VARHDRSZ);
+
+		memcpy(out, &offset, sizeof(offset));
+		out[sizeof(offset)] = place->form;
+		out += CDC_PLACE_SIZE;
+	}
+	SET_VARSIZE(result, VARHDRSZ + count * CDC_PLACE_SIZE);
+	return result;
 }
 
 static Datum
@@ -280,7 +313,7 @@ make_result(Chunk *chunk, TupleDesc desc)
 	bool nulls[NUM_OUT] = {false};
 
 	values[OUT_LOW] = LSNGetDatum(chunk->low);
-	values[OUT_HIGH] = LSNGetDatum(chunk->high);
+	nulls[OUT_LOW] = chunk->on_standby;
 	values[OUT_ROWS] = Int32GetDatum(chunk->rows);
 	values[OUT_SCANNED] = Int32GetDatum(list_length(chunk->tuples));
 	nulls[OUT_LAST] = chunk->last == NULL;
@@ -290,26 +323,41 @@ make_result(Chunk *chunk, TupleDesc desc)
 	values[OUT_KEYS] = PointerGetDatum(cstring_to_text_with_len(chunk->keys.data, chunk->keys.len));
 	SET_VARSIZE(message->data, message->len);
 	values[OUT_RECORDS] = PointerGetDatum(message->data);
+	values[OUT_PLACES] = PointerGetDatum(make_places(chunk->session));
+	values[OUT_TIMELINE] =
+		Int32GetDatum((int32) chunk->session->output.ops->timeline(&chunk->session->output));
+	values[OUT_TOOK] = Int32GetDatum(Min(GetCurrentTimestamp() - chunk->began, PG_INT32_MAX));
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+/*
+ * A chunk's buffers are not to go back to the system after each, which clears the pages that it gives
+ * again: that was half of a chunk's time.  glibc keeps as much as twice the largest block that was mapped
+ * by itself, of up to 32 MB, and freed (mallopt(3), M_MMAP_THRESHOLD).  A block that nobody writes to costs
+ * nothing; other allocators take no notice.
+ */
+static void
+keep_freed_memory(void)
+{
+	static bool kept = false;
+
+	if (kept)
+		return;
+	pfree(palloc(KEPT_MEMORY / 2));
+	kept = true;
 }
 
 static void
 require_arguments(FunctionCallInfo fcinfo)
 {
-	static const int required[] = {ARG_OPTIONS, ARG_RELATION, ARG_WATERMARK};
-
-	for (int i = 0; i < lengthof(required); i++)
-	{
-		if (PG_ARGISNULL(required[i]))
-			ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					errmsg("options, relation and watermark must not be NULL"));
-	}
-	if (RecoveryInProgress())
-		ereport(
-			ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			errmsg("existing rows cannot be read from a standby"),
-			errdetail("Watermarks are written to the WAL, before and after each chunk of rows."),
-			errhint("Let the stream connect to the primary."));
+	if (PG_ARGISNULL(ARG_OPTIONS) || PG_ARGISNULL(ARG_RELATION))
+		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				errmsg("options and relation must not be NULL"));
+	if (PG_ARGISNULL(ARG_WATERMARK) == PG_ARGISNULL(ARG_BEHIND))
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("either watermark or behind must be given"),
+				errhint("On the primary the chunk's watermarks are written; a standby is told what "
+						"it has to have replayed, by behind."));
 }
 
 Datum
@@ -321,13 +369,24 @@ cdc_read_chunk(PG_FUNCTION_ARGS)
 	Datum result;
 
 	require_arguments(fcinfo);
+	keep_freed_memory();
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	limit.rows = count_argument(fcinfo, ARG_MAX_ROWS, "max_rows");
 	limit.bytes = count_argument(fcinfo, ARG_MAX_BYTES, "max_bytes");
+	chunk->on_standby = PG_ARGISNULL(ARG_WATERMARK);
+	if (chunk->on_standby)
+	{
+		chunk->low_end = PG_GETARG_LSN(ARG_BEHIND);
+		cdc_snapshot_require_replayed(chunk->low_end);
+	}
+	else
+		cdc_snapshot_require_primary();
 	chunk->session = cdc_snapshot_session_start(PG_GETARG_ARRAYTYPE_P(ARG_OPTIONS));
 	chunk->relation = cdc_snapshot_open_relation(PG_GETARG_OID(ARG_RELATION));
-	read_watermark(chunk, text_to_cstring(PG_GETARG_TEXT_PP(ARG_WATERMARK)));
+	if (!chunk->on_standby)
+		read_watermark(&chunk->watermark, RelationGetRelid(chunk->relation),
+					   text_to_cstring(PG_GETARG_TEXT_PP(ARG_WATERMARK)));
 	initStringInfo(&chunk->keys);
 	cdc_scan_key_open(&chunk->key, chunk->relation);
 	if (chunk->key.index == NULL)
@@ -342,10 +401,36 @@ cdc_read_chunk(PG_FUNCTION_ARGS)
 			chunk->relation,
 			cdc_backfill_filter(chunk->relation, text_to_cstring(PG_GETARG_TEXT_PP(ARG_FILTER))),
 			NULL);
-	read_rows(chunk, &limit);
+	if (chunk->on_standby)
+		read_on_standby(chunk, &limit);
+	else
+		read_on_primary(chunk, &limit);
 	result = make_result(chunk, BlessTupleDesc(desc));
 	cdc_scan_key_close(&chunk->key);
 	relation_close(chunk->relation, NoLock); /* until the end of the transaction */
 	cdc_snapshot_session_end(chunk->session);
 	PG_RETURN_DATUM(result);
+}
+
+/* What ends the window in which a chunk was read, or begins that of one that a standby will read. */
+Datum
+cdc_write_watermark(PG_FUNCTION_ARGS)
+{
+	Relation relation;
+	CdcWatermark watermark;
+	TupleDesc desc;
+	XLogRecPtr end;
+	Datum values[2];
+	bool nulls[2] = {false};
+
+	cdc_snapshot_require_primary();
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	relation = cdc_snapshot_open_relation(PG_GETARG_OID(0));
+	read_watermark(&watermark, RelationGetRelid(relation), text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	watermark.high = PG_GETARG_BOOL(2);
+	values[0] = LSNGetDatum(cdc_watermark_write(&watermark, &end));
+	values[1] = LSNGetDatum(end);
+	relation_close(relation, AccessShareLock);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

@@ -8,6 +8,7 @@
 
 #include "access/relation.h"
 #include "access/xlog.h"
+#include "access/xlogrecovery.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
@@ -41,7 +42,12 @@ keep_message(CdcOutput *output, StringInfo message)
 static TimeLineID
 present_timeline(const CdcOutput *output)
 {
-	return GetWALInsertionTimeLine();
+	TimeLineID timeline;
+
+	if (!RecoveryInProgress())
+		return GetWALInsertionTimeLine();
+	(void) GetXLogReplayRecPtr(&timeline);
+	return timeline;
 }
 
 static const CdcOutputOps output_ops = {open_message, keep_message, present_timeline};
@@ -149,10 +155,12 @@ cdc_snapshot_session_start(ArrayType *options)
 	cdc_encoding_init(&session->encoding);
 	initStringInfo(&session->message);
 	appendStringInfoSpaces(&session->message, VARHDRSZ);
+	initStringInfo(&session->places);
 	session->output.ops = &output_ops;
 	session->output.target = session;
 	session->output.options = &session->options;
 	session->output.writer.encoding = &session->encoding;
+	session->output.writer.places = &session->places;
 	session->lookups = cdc_lookups_create(context, NULL);
 	session->elements = read_option_array(options);
 	cdc_options_read(&session->options, NIL, session->elements);

@@ -23,6 +23,7 @@ typedef struct CdcSnapshotSession
 	CdcLookups *lookups;
 	CdcTransaction transaction; /* what the records have in common; filled in by who writes them */
 	StringInfoData message;     /* frames, behind room for a varlena's header */
+	StringInfoData places;      /* of CdcPlace: where they have the transaction's LSN */
 } CdcSnapshotSession;
 
 /*

@@ -26,6 +26,7 @@
 
 #include "access/transam.h"
 #include "access/xlog.h"
+#include "access/xlogrecovery.h"
 #include "miscadmin.h"
 #include "replication/message.h"
 #include "storage/latch.h"
@@ -38,16 +39,21 @@
 
 #include "cdc_compat.h"
 #include "cdc_snapshot_wait.h"
-#include "cdc_snapshot_window.h"
 
 /* A commit's critical section lasts as long as a flush of WAL. */
 #define COMMIT_POLL_MS 1
 
 XLogRecPtr
-cdc_watermark_write(const char *content, XLogRecPtr *end)
+cdc_watermark_write(const CdcWatermark *watermark, XLogRecPtr *end)
 {
+	char *content = cdc_watermark_format(watermark);
+	XLogRecPtr start;
+
 	*end = cdc_log_message(CDC_WATERMARK_PREFIX, content, strlen(content));
-	return ProcLastRecPtr;
+	start = ProcLastRecPtr;
+	XLogFlush(*end);
+	pfree(content);
+	return start;
 }
 
 /* Until step 2 of all that are in between now. */
@@ -99,4 +105,41 @@ cdc_snapshot_take(void)
 	}
 	pfree(xids);
 	return RegisterSnapshot(GetLatestSnapshot());
+}
+
+/*
+ * A commit is noted in pg_xact, and leaves the array of running transactions, while its record is replayed
+ * (xact_redo_commit(), xact.c); only then has that been replayed.
+ */
+void
+cdc_snapshot_require_replayed(XLogRecPtr lsn)
+{
+	XLogRecPtr replayed = GetXLogReplayRecPtr(NULL);
+
+	cdc_snapshot_require_standby();
+	if (replayed < lsn)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("the standby has replayed WAL up to %X/%X, not yet to %X/%X",
+					   LSN_FORMAT_ARGS(replayed), LSN_FORMAT_ARGS(lsn)),
+				errhint("Look at pg_last_wal_replay_lsn() first."));
+}
+
+void
+cdc_snapshot_require_standby(void)
+{
+	if (!RecoveryInProgress())
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("the server is not a standby, or no longer"),
+				errhint("Where watermarks can be written, cdc.read_chunk() does it."));
+}
+
+void
+cdc_snapshot_require_primary(void)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("watermarks cannot be written on a standby"),
+				errdetail("They go into the WAL, before and after each chunk of existing rows."),
+				errhint("Let the stream connect to the primary; cdc_client's --snapshot-from has a "
+						"standby read the rows."));
 }

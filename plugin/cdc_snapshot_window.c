@@ -63,8 +63,8 @@ cdc_windows_mark(CdcWindows *windows, CdcOutput *output, const CdcTransaction *t
 
 	if (watermark->high)
 	{
-		bool fits = open && !window->disputed && window->chunk == watermark->chunk &&
-					window->relid == watermark->relid;
+		bool fits = open && !window->disputed && !window->altered &&
+					window->chunk == watermark->chunk && window->relid == watermark->relid;
 
 		op = fits && changed_at <= window->low ? CDC_WATERMARK_HIGH : CDC_WATERMARK_HIGH_VOID;
 	}
@@ -78,8 +78,8 @@ cdc_windows_mark(CdcWindows *windows, CdcOutput *output, const CdcTransaction *t
 		windows->nopen--;
 	window->relid = watermark->high ? InvalidOid : watermark->relid;
 	window->chunk = watermark->chunk;
-	window->low = transaction->commit_lsn;
-	window->disputed = false;
+	window->low = transaction->end_lsn;
+	window->disputed = window->altered = false;
 	if (!watermark->high)
 		windows->nopen++;
 
@@ -148,5 +148,19 @@ cdc_windows_note_truncate(CdcWindows *windows, CdcOutput *output, Oid relid)
 
 		if (window->relid == relid)
 			put_watermark_frame(output, CDC_WATERMARK_TRUNCATED, worker, window->chunk, "", 0);
+	}
+}
+
+void
+cdc_windows_note_relation(void *arg, Oid relid)
+{
+	CdcWindows *windows = arg;
+
+	for (int worker = 0; worker < CDC_SNAPSHOT_WORKERS && windows->nopen > 0; worker++)
+	{
+		CdcWindow *window = &windows->windows[worker];
+
+		if (!OidIsValid(relid) || window->relid == relid)
+			window->altered = true;
 	}
 }

@@ -36,7 +36,8 @@ typedef struct CdcWindow
 {
 	Oid relid; /* InvalidOid: there is none */
 	uint64 chunk;
-	XLogRecPtr low; /* where it began */
+	XLogRecPtr low; /* where the watermark ends */
+	bool altered;   /* so was the relation, which no lock keeps as it is */
 	bool disputed;  /* another low watermark said to be the same chunk's: one of them is forged */
 } CdcWindow;
 
@@ -77,6 +78,9 @@ extern void cdc_windows_mark(CdcWindows *windows, CdcOutput *output,
 /* The change whose rows are loaded has been recorded: tells which row it was about. */
 extern void cdc_windows_note_change(CdcWindows *windows, CdcOutput *output,
 									const CdcRelation *relation, const CdcRows *rows);
+
+/* The definition of that relation has changed (InvalidOid: of any): a CdcRelationListener of CdcWindows. */
+extern void cdc_windows_note_relation(void *windows, Oid relid);
 
 /* The relation was truncated, and that or another truncation by the same command was recorded. */
 extern void cdc_windows_note_truncate(CdcWindows *windows, CdcOutput *output, Oid relid);

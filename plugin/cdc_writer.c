@@ -50,11 +50,38 @@ cdc_writer_start_record(CdcWriter *writer, Size limit)
 	set_end(writer);
 }
 
+static void
+forget_places(CdcWriter *writer)
+{
+	StringInfo places = writer->places;
+
+	while (places->len > 0)
+	{
+		CdcPlace *last = (CdcPlace *) (places->data + places->len) - 1;
+
+		if (last->offset < writer->record_start)
+			break;
+		places->len -= sizeof(CdcPlace);
+	}
+}
+
 void
 cdc_writer_restart_record(CdcWriter *writer)
 {
 	writer->cur = writer->message->data + writer->record_start;
 	writer->overwritten = 0;
+	if (writer->places)
+		forget_places(writer);
+}
+
+void
+cdc_writer_add_place(CdcWriter *writer, Size offset, char form)
+{
+	CdcPlace place = {offset, form};
+
+	/* past the record's bound it is not there: all of it is written again */
+	if (!cdc_writer_overflowed(writer))
+		appendBinaryStringInfo(writer->places, (char *) &place, sizeof(place));
 }
 
 void

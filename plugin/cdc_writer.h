@@ -17,6 +17,7 @@
 #include "lib/stringinfo.h"
 
 #include "cdc_encoding.h"
+#include "cdc_protocol.h"
 
 /*
  * More than this is never reserved at once.  Longer runs of bytes are written in pieces, which keeps
@@ -34,6 +35,13 @@ typedef struct CdcDate
 	char text[CDC_DATE_LENGTH];
 } CdcDate;
 
+/* Where the message has the transaction's LSN, for whoever learns it only when all is written. */
+typedef struct CdcPlace
+{
+	uint32 offset;
+	char form; /* CDC_LSN_* (cdc_protocol.h) */
+} CdcPlace;
+
 typedef struct CdcWriter
 {
 	char *cur;          /* next byte to write */
@@ -43,6 +51,7 @@ typedef struct CdcWriter
 	Size record_limit;  /* bytes the record may have */
 	uint64 overwritten; /* bytes of the record that were written over */
 	CdcEncoding *encoding;
+	StringInfo places;             /* of CdcPlace, those that are noted; NULL: none is to be */
 	CdcDate dates[CDC_DATES_KEPT]; /* of cdc_json_time.c */
 } CdcWriter;
 
@@ -95,6 +104,16 @@ cdc_writer_reserve(CdcWriter *writer, Size size)
 	if (unlikely((Size) (writer->end - writer->cur) < size))
 		cdc_writer_make_room(writer, size);
 	return writer->cur;
+}
+
+extern void cdc_writer_add_place(CdcWriter *writer, Size offset, char form);
+
+/* What is written next (ahead: after so many more bytes) is the transaction's LSN in that form. */
+static inline void
+cdc_writer_note_lsn(CdcWriter *writer, Size ahead, char form)
+{
+	if (unlikely(writer->places != NULL))
+		cdc_writer_add_place(writer, cdc_writer_offset(writer) + ahead, form);
 }
 
 static inline void

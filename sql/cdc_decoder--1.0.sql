@@ -1069,14 +1069,27 @@ COMMENT ON FUNCTION @extschema@.snapshot_relations(text[], oid) IS
 
 -- One chunk of a table's rows, in the order of its key, as frames (plugin/cdc_protocol.h), read between two
 -- watermarks in the WAL.	Rows past "after" and up to "upto", columns of the key in text.	 keys: what each
--- row is known by, 16 bytes, and its key: a text for each column, with its length in 4 bytes before it.
+-- row is known by, 16 bytes, and its key: a text for each column, with its length in 4 bytes before it; places:
+-- where records have the low watermark's end instead of the high one's beginning; timeline: of the WAL that the
+-- rows come from; took: microseconds.
+-- On a standby, instead of "watermark", "behind" tells what it has to have replayed: a low watermark's end.
 CREATE FUNCTION @extschema@.read_chunk(options text[], relation oid, key text[], after text[], upto text[],
 									   filter text, max_rows integer, max_bytes integer, watermark text,
-									   OUT low pg_lsn, OUT high pg_lsn, OUT rows integer, OUT scanned integer,
-									   OUT last text[], OUT done boolean, OUT keys bytea, OUT records bytea)
+									   behind pg_lsn,
+									   OUT low pg_lsn, OUT rows integer, OUT scanned integer, OUT last text[],
+									   OUT done boolean, OUT keys bytea, OUT records bytea,
+									   OUT places bytea, OUT timeline integer, OUT took integer)
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cdc_read_chunk';
-COMMENT ON FUNCTION @extschema@.read_chunk(text[], oid, text[], text[], text[], text, integer, integer, text) IS
+COMMENT ON FUNCTION @extschema@.read_chunk(text[], oid, text[], text[], text[], text, integer, integer, text,
+										   pg_lsn) IS
 	'a chunk of existing rows as records, read between two watermarks; for cdc_client';
+
+-- What ends the window in which a chunk was read; and, before a standby reads one, what begins it.
+CREATE FUNCTION @extschema@.write_watermark(relation oid, watermark text, high boolean,
+											OUT begins pg_lsn, OUT ends pg_lsn)
+	LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'cdc_write_watermark';
+COMMENT ON FUNCTION @extschema@.write_watermark(oid, text, boolean) IS
+	'a watermark in the WAL, around the reading of a chunk of existing rows; for cdc_client';
 
 -- Keys by which the table's rows past "after" and up to "upto" can be divided into so many parts of about the same
 -- size, or fewer where these would be small; none for a table without a key.

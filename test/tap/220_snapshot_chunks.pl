@@ -31,7 +31,7 @@ sub chunk_sql
 	my $array = sub { defined $_[0] ? "'{" . join(',', map { "\"$_\"" } @{ $_[0] }) . "}'" : 'NULL' };
 
 	$chunk++;
-	return sprintf("SELECT %s FROM cdc.read_chunk('{%s}', '%s'::regclass, %s, %s, %s, %s, %d, %d, '%s 0 %d')",
+	return sprintf("SELECT %s FROM cdc.read_chunk('{%s}', '%s'::regclass, %s, %s, %s, %s, %d, %d, '%s 0 %d', NULL)",
 		$columns, $args{options} // '', $relation, $array->($args{key}), $array->($args{after}), $array->($args{upto}),
 		defined $args{filter} ? "\$\$$args{filter}\$\$" : 'NULL', $args{max_rows} // 0, $args{max_bytes} // 0,
 		$args{token} // 'test', $chunk);
@@ -67,7 +67,8 @@ $node->safe_psql('postgres', q(
 is(chunk('rows, last, done', 'dense', max_bytes => 299_000), '3|{3}|f', 'which counts compressed values as they will be');
 is(chunk('rows, last, done', 'dense', after => [10], max_bytes => 2_999_000), '3|{13}|f', 'out of line, too');
 $node->safe_psql('postgres', 'DROP TABLE dense');
-is(chunk('low < high', 't'), 't', 'the watermarks enclose it');
+is(chunk("low < (SELECT begins FROM cdc.write_watermark('t'::regclass, 'test 0 ' || $chunk, true))", 't'), 't',
+	'the watermarks enclose it');
 my ($record) = @{ records_of('t', max_rows => 1) };
 like($record,
 	qr/^\{"op":"snapshot","source":"postgres","schema":"public","table":"t","commit_lsn":"[0-9A-F\/]+","seq":1,"ts":"[^"]+","key":\{"id":1\},"after":\{"id":1,"v":"old"\}\}$/,
@@ -267,7 +268,8 @@ like(slurp_bytes(decode_by_sql($node, 'postgres', 's')), qr/"v":"waits"/, 'but i
 # the chunk's low watermark comes behind it, so the chunk has to wait for it
 my $reader = $node->background_psql('postgres', on_error_stop => 0);
 $reader->query_until(qr/begun/, "\\echo begun\nSET lock_timeout = 0;\n"
-	  . chunk_sql(q('rows=' || rows || ' ' || encode(records, 'hex') AS r), 't') . ";\n\\echo finished\n");
+	  . chunk_sql(q('rows=' || rows || ' ' || encode(records, 'hex') AS r), 't') . ";\n"
+	  . "SELECT cdc.write_watermark('t'::regclass, 'test 0 $chunk', true);\n\\echo finished\n");
 ok($node->poll_query_until('postgres', q(
 	SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE '%read_chunk%' AND wait_event = 'transactionid')),
 	'a chunk waits for it');
@@ -362,7 +364,14 @@ is(in_window('UPDATE toasted SET v = 2', 'toasted'), 'LPH', 'a record without va
 is(in_window('UPDATE toasted SET body = repeat($$y$$, 6000)', 'toasted'), 'LKH', 'and one with them');
 is(in_window('INSERT INTO keyless VALUES (1)', 'keyless'), 'LUH', 'a row without a key');
 is(in_window('UPDATE full_identity SET id = 2', 'full_identity'), 'LKH', 'REPLICA IDENTITY FULL');
-is(in_window('TRUNCATE toasted', 'toasted'), 'LTH', 'a truncation');
+# keys that are passed by reference, of fixed length
+$node->safe_psql('postgres', q(
+	CREATE TABLE named (id uuid, name name, v int, PRIMARY KEY (id, name));
+	INSERT INTO named VALUES ('00000000-0000-0000-0000-000000000001', 'one', 1), ('00000000-0000-0000-0000-000000000002', 'two', 1)));
+is(in_window('UPDATE named SET v = 2', 'named'), 'LKKH', 'a uuid and a name as key');
+is(chunk('rows, last, done', 'named', key => [qw(id name)], after => [ '00000000-0000-0000-0000-000000000001', 'one' ]),
+	'1|{00000000-0000-0000-0000-000000000002,two}|t', 'read behind the first one');
+is(in_window('TRUNCATE toasted', 'toasted'), 'LTV', 'a truncation');
 $node->safe_psql('postgres', q(
 	SELECT cdc.create_pipeline('p');
 	SELECT cdc.set_column('p', 't', 'v', 'upper(v)')));
@@ -371,6 +380,11 @@ is(in_window(q(SELECT cdc.drop_column('p', 't', 'v')), 't'), 'LV', 'and where th
 is(in_window('SELECT 1', 't', pipeline => 'p'), 'LH', 'rules that stay');
 like(in_window('TRUNCATE parts', 'parts_1'), qr/^LT[HV]$/, 'a truncation of the whole that it is a part of');
 is(in_window('UPDATE t SET v = v', 'wide'), 'LH', 'another table');
+
+# no lock keeps the table as it is from when its rows are read until the second watermark is written
+is(in_window('ALTER TABLE toasted ADD added int', 'toasted'), 'LV', 'a table that is altered');
+is(in_window('ALTER TABLE toasted ADD other int', 'wide'), 'LH', 'another one that is');
+is(in_window('BEGIN; ALTER TABLE wide ADD added int; ROLLBACK', 'wide'), 'LH', 'a table that is not altered after all');
 
 # watermarks that somebody else forged
 my $forged = sub { my $said = shift; return "SELECT pg_logical_emit_message(false, 'cdc_decoder.watermark', 'test 0 $said')" };

@@ -12,6 +12,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,8 +27,11 @@ typedef struct ScriptResult
 	ExecStatusType status;
 	const char *row[SCRIPT_MAX_COLUMNS]; /* one row; NULL after the last column */
 	int num_rows;
-	const char *null_mark; /* a value that stands for NULL */
-	const char *sqlstate;  /* of an error */
+	const char *const (
+		*rows)[SCRIPT_MAX_COLUMNS]; /* where rows differ: all of them, instead of row */
+	int unsent;                     /* it cannot even be sent */
+	const char *null_mark;          /* a value that stands for NULL */
+	const char *sqlstate;           /* of an error */
 	const char *message;
 	const char *detail;
 	const char *hint;
@@ -41,6 +45,10 @@ static struct
 	const char *connection_error;
 	int needs_password;
 	PGTransactionStatusType transaction;
+	int socket;           /* 0: none */
+	int broken;           /* the connection is bad */
+	int silent;           /* no answer has come yet */
+	char params[8][1024]; /* of the last command, a NULL as "(null)" */
 } script = {.version = 150020, .transaction = PQTRANS_IDLE};
 
 /* Any address will do: nothing looks behind it. */
@@ -62,8 +70,8 @@ PQsendQuery(PGconn *conn, const char *command)
 	if (result->command == NULL || strstr(command, result->command) == NULL)
 		fail_msg("the command \"%s\" was not expected", command);
 	script.next++;
-	script.pending = result;
-	return 1;
+	script.pending = result->unsent ? NULL : result;
+	return !result->unsent;
 }
 
 int
@@ -71,12 +79,13 @@ PQsendQueryParams(PGconn *conn, const char *command, int nparams, const Oid *typ
 				  const char *const *values, const int *lengths, const int *formats,
 				  int result_format)
 {
-	(void) nparams;
 	(void) types;
-	(void) values;
 	(void) lengths;
 	(void) formats;
 	(void) result_format;
+	for (int i = 0; i < nparams && i < 8; i++)
+		snprintf(script.params[i], sizeof(script.params[i]), "%s",
+				 values[i] != NULL ? values[i] : "(null)");
 	return PQsendQuery(conn, command);
 }
 
@@ -95,7 +104,7 @@ int
 PQisBusy(PGconn *conn)
 {
 	(void) conn;
-	return 0;
+	return script.silent;
 }
 
 int
@@ -109,14 +118,14 @@ int
 PQsocket(const PGconn *conn)
 {
 	(void) conn;
-	return -1;
+	return script.socket != 0 ? script.socket : -1;
 }
 
 ConnStatusType
 PQstatus(const PGconn *conn)
 {
 	(void) conn;
-	return CONNECTION_OK;
+	return script.broken ? CONNECTION_BAD : CONNECTION_OK;
 }
 
 ExecStatusType
@@ -201,12 +210,21 @@ PQntuples(const PGresult *result)
 	return script_result(result)->num_rows;
 }
 
+static const char *const *
+script_row(const PGresult *result, int row)
+{
+	const ScriptResult *answer = script_result(result);
+
+	return answer->rows != NULL ? answer->rows[row] : answer->row;
+}
+
 int
 PQnfields(const PGresult *result)
 {
+	const char *const *row = script_row(result, 0);
 	int count = 0;
 
-	while (count < SCRIPT_MAX_COLUMNS && script_result(result)->row[count] != NULL)
+	while (count < SCRIPT_MAX_COLUMNS && row[count] != NULL)
 		count++;
 	return count;
 }
@@ -216,15 +234,15 @@ PQgetisnull(const PGresult *result, int row, int column)
 {
 	const ScriptResult *answer = script_result(result);
 
-	(void) row;
-	return answer->null_mark != NULL && strcmp(answer->row[column], answer->null_mark) == 0;
+	return answer->null_mark != NULL &&
+		   strcmp(script_row(result, row)[column], answer->null_mark) == 0;
 }
 
 char *
 PQgetvalue(const PGresult *result, int row, int column)
 {
 	assert_true(row < PQntuples(result) && column < PQnfields(result));
-	return PQgetisnull(result, row, column) ? "" : (char *) script_result(result)->row[column];
+	return PQgetisnull(result, row, column) ? "" : (char *) script_row(result, row)[column];
 }
 
 void

@@ -15,6 +15,7 @@
 #include "position.h"
 #include "snapshot_chunk.h"
 #include "snapshot_cursor.h"
+#include "snapshot_place.h"
 
 /* Three rows with keys "1", "2", "3", known by bytes of 1, 2, 3. */
 #define ROW_SIZE (CDC_WATERMARK_KEY_SIZE + 4 + 1)
@@ -242,6 +243,116 @@ note(SnapshotChunk *chunk, uint8_t op, uint8_t key)
 	snapshot_chunk_note(chunk, &frame);
 }
 
+static ChunkVerdict
+settle(SnapshotChunk *chunk, bool configured)
+{
+	static const MessageHeader watermark = {.timeline = 1, .commit_lsn = 0x2000, .end_lsn = 0x2040};
+	ChunkVerdict verdict;
+	CdcError err;
+
+	chunk->timeline = watermark.timeline;
+	assert_int_equal(snapshot_chunk_settle(chunk, &watermark, configured, &verdict, &err), CDC_OK);
+	return verdict;
+}
+
+/* A chunk whose one record has its LSN where the one place says, and a second watermark somewhere. */
+static CdcStatus
+settle_record(const char *record, char form, uint64_t lsn, uint32_t timeline, char *message,
+			  ChunkVerdict *verdict, CdcError *err)
+{
+	MessageHeader watermark = {.timeline = 1, .commit_lsn = lsn, .end_lsn = lsn + 0x40};
+	uint8_t place[CDC_PLACE_SIZE] = {0};
+	SnapshotChunk chunk = {0};
+	CdcStatus status;
+
+	begin_chunk(&chunk);
+	memset(message, 0, CDC_MESSAGE_HEADER_SIZE);
+	put_be64((uint8_t *) message + CDC_MESSAGE_AT_COMMIT_LSN, 0x16E2A10);
+	memcpy(message + CDC_MESSAGE_HEADER_SIZE, record, strlen(record) + 1);
+	put_be32(place, CDC_MESSAGE_HEADER_SIZE + 1);
+	place[4] = (uint8_t) form;
+	chunk.timeline = timeline;
+	chunk.records = (uint8_t *) message;
+	chunk.records_length = CDC_MESSAGE_HEADER_SIZE + strlen(record);
+	chunk.places = place;
+	chunk.places_length = sizeof(place);
+	status = snapshot_chunk_settle(&chunk, &watermark, false, verdict, err);
+	snapshot_chunk_reset(&chunk);
+	return status;
+}
+
+static void
+records_get_the_second_watermarks_lsn(void **state)
+{
+	static const struct
+	{
+		const char *record;
+		char form;
+		uint64_t lsn;
+		CdcStatus status;
+		ChunkVerdict verdict;
+		const char *then;
+	} cases[] = {
+		{"\"0/16E2A10\"0/16E2A10", 'T', 0x16E2B28, CDC_OK, CHUNK_WHOLE, "\"0/16E2B28\"0/16E2A10"},
+		{"\"00000000016E2A10", 'H', 0x16E2B28, CDC_OK, CHUNK_WHOLE, "\"00000000016E2B28"},
+		{" 23996944 ", 'D', 23996999, CDC_OK, CHUNK_WHOLE, " 23996999 "},
+		{"\"0/16E2A10\"", 'T', 0x10000000, CDC_OK, CHUNK_MISPLACED, "\"0/16E2A10\""},
+		{" 23996944 ", 'D', 100000000, CDC_OK, CHUNK_MISPLACED, " 23996944 "},
+		{"\"0/16E2A11\"", 'T', 0x16E2B28, CDC_STOP, CHUNK_WHOLE, "\"0/16E2A11\""},
+		{"\"0/16E2A10\"", 'X', 0x16E2B28, CDC_STOP, CHUNK_WHOLE, "\"0/16E2A10\""},
+		{"\"0/16E", 'T', 0x16E2B28, CDC_STOP, CHUNK_WHOLE, "\"0/16E"},
+	};
+	char message[CDC_MESSAGE_HEADER_SIZE + 40];
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		ChunkVerdict verdict = CHUNK_WHOLE;
+		bool placed = cases[i].status == CDC_OK && cases[i].verdict == CHUNK_WHOLE;
+		CdcError err;
+
+		assert_int_equal(
+			settle_record(cases[i].record, cases[i].form, cases[i].lsn, 1, message, &verdict, &err),
+			cases[i].status);
+		assert_int_equal(verdict, cases[i].verdict);
+		assert_string_equal(message + CDC_MESSAGE_HEADER_SIZE, cases[i].then);
+		assert_int_equal(get_be64((uint8_t *) message + CDC_MESSAGE_AT_COMMIT_LSN),
+						 placed ? cases[i].lsn : 0x16E2A10);
+		assert_int_equal(get_be64((uint8_t *) message + CDC_MESSAGE_AT_END_LSN),
+						 placed ? cases[i].lsn + 0x40 : 0);
+	}
+}
+
+/* No header, or a list of places that ends within one: nothing is changed. */
+static void
+malformed_places_are_refused(void **state)
+{
+	static const uint8_t places[CDC_PLACE_SIZE] = {0};
+	uint8_t message[CDC_MESSAGE_HEADER_SIZE] = {0};
+	uint8_t before[sizeof(message)] = {0};
+
+	(void) state;
+	assert_int_equal(snapshot_place(message, sizeof(message) - 1, places, 0, 8, 9),
+					 PLACE_MALFORMED);
+	assert_int_equal(snapshot_place(message, sizeof(message), places, sizeof(places) - 1, 8, 9),
+					 PLACE_MALFORMED);
+	assert_memory_equal(message, before, sizeof(message));
+}
+
+static void
+rows_of_another_timeline_are_refused(void **state)
+{
+	char message[CDC_MESSAGE_HEADER_SIZE + 40];
+	ChunkVerdict verdict;
+	CdcError err;
+
+	(void) state;
+	assert_int_equal(settle_record("\"0/16E2A10\"", 'T', 0x16E2B28, 2, message, &verdict, &err),
+					 CDC_RETRY);
+	assert_string_equal(err.message,
+						"existing rows were read on timeline 2, but the stream is on timeline 1");
+}
+
 static void
 changed_rows_are_dropped(void **state)
 {
@@ -252,13 +363,13 @@ changed_rows_are_dropped(void **state)
 	note(&chunk, CDC_WATERMARK_LOW, 0);
 	note(&chunk, CDC_WATERMARK_ROW, 9);
 	note(&chunk, CDC_WATERMARK_ROW, 2);
-	assert_int_equal(snapshot_chunk_settle(&chunk, false), CHUNK_WHOLE);
+	assert_int_equal(settle(&chunk, false), CHUNK_WHOLE);
 	assert_int_equal(chunk.deliver, 3);
 	assert_memory_equal(chunk.dropped, "\0\1\0", 3);
 	snapshot_chunk_reset(&chunk);
 
 	begin_chunk(&chunk);
-	assert_int_equal(snapshot_chunk_settle(&chunk, false), CHUNK_WHOLE);
+	assert_int_equal(settle(&chunk, false), CHUNK_WHOLE);
 	assert_memory_equal(chunk.dropped, "\0\0\0", 3);
 	snapshot_chunk_reset(&chunk);
 }
@@ -275,7 +386,7 @@ partial_rows_end_it(void **state)
 	note(&chunk, CDC_WATERMARK_ROW, 1);
 	note(&chunk, CDC_WATERMARK_PARTIAL_ROW, 3);
 	note(&chunk, CDC_WATERMARK_ROW, 3);
-	assert_int_equal(snapshot_chunk_settle(&chunk, false), CHUNK_PART);
+	assert_int_equal(settle(&chunk, false), CHUNK_PART);
 	assert_int_equal(chunk.deliver, 2);
 	assert_memory_equal(chunk.dropped, "\1\0", 2);
 	assert_string_equal(chunk.part_last, "[\"2\"]");
@@ -283,7 +394,7 @@ partial_rows_end_it(void **state)
 
 	begin_chunk(&chunk);
 	note(&chunk, CDC_WATERMARK_PARTIAL_ROW, 1);
-	assert_int_equal(snapshot_chunk_settle(&chunk, false), CHUNK_PART);
+	assert_int_equal(settle(&chunk, false), CHUNK_PART);
 	assert_int_equal(chunk.deliver, 0);
 	assert_null(chunk.part_last);
 	snapshot_chunk_reset(&chunk);
@@ -296,7 +407,7 @@ partial_rows_end_it(void **state)
 	chunk.keys = unordered;
 	chunk.keys_length = sizeof(unordered);
 	note(&chunk, CDC_WATERMARK_PARTIAL_ROW, 3);
-	assert_int_equal(snapshot_chunk_settle(&chunk, false), CHUNK_PART);
+	assert_int_equal(settle(&chunk, false), CHUNK_PART);
 	assert_int_equal(chunk.deliver, 0);
 	assert_null(chunk.part_last);
 	snapshot_chunk_reset(&chunk);
@@ -310,17 +421,17 @@ others_take_all(void **state)
 	(void) state;
 	begin_chunk(&chunk);
 	note(&chunk, CDC_WATERMARK_UNKNOWN, 0);
-	assert_int_equal(snapshot_chunk_settle(&chunk, false), CHUNK_UNKNOWN);
+	assert_int_equal(settle(&chunk, false), CHUNK_UNKNOWN);
 	snapshot_chunk_reset(&chunk);
 
 	begin_chunk(&chunk);
-	assert_int_equal(snapshot_chunk_settle(&chunk, true), CHUNK_CONFIGURED);
+	assert_int_equal(settle(&chunk, true), CHUNK_CONFIGURED);
 	snapshot_chunk_reset(&chunk);
 
 	begin_chunk(&chunk);
 	note(&chunk, CDC_WATERMARK_UNKNOWN, 0);
 	note(&chunk, CDC_WATERMARK_TRUNCATED, 0);
-	assert_int_equal(snapshot_chunk_settle(&chunk, false), CHUNK_WHOLE);
+	assert_int_equal(settle(&chunk, false), CHUNK_WHOLE);
 	assert_memory_equal(chunk.dropped, "\1\1\1", 3);
 	snapshot_chunk_reset(&chunk);
 }
@@ -335,6 +446,9 @@ main(void)
 		cmocka_unit_test(cursors_read_back),
 		cmocka_unit_test(the_last_one_is_not_told),
 		cmocka_unit_test(changed_rows_are_dropped),
+		cmocka_unit_test(records_get_the_second_watermarks_lsn),
+		cmocka_unit_test(malformed_places_are_refused),
+		cmocka_unit_test(rows_of_another_timeline_are_refused),
 		cmocka_unit_test(partial_rows_end_it),
 		cmocka_unit_test(others_take_all),
 	};
