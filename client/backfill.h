@@ -26,6 +26,8 @@ typedef struct Backfill Backfill;
  * Asks what there is to be done.	 *backfill is NULL where there can be nothing: without a pipeline, on a
  * standby.  done: requests up to it are through, as far as the position knows; running: the one that it says
  * is not, 0: none.	 On failure too it is the caller's to backfill_close().
+ *
+ * Of those that are through and that the server takes for such as are not it is told that they are "done".
  */
 extern CdcStatus backfill_open(Backfill **backfill, Session *session, int64_t done, int64_t running,
 							   CdcError *err) CDC_MUST_CHECK;
@@ -62,7 +64,7 @@ extern BackfillPlan backfill_plan(Backfill *backfill, SnapshotPlan *plan, CdcErr
 /* Tells the server how far it is, in place of a report that has not been sent. */
 extern void backfill_report(Backfill *backfill, const BackfillReport *report);
 
-/* Is nothing left to be told? */
+/* Is nothing left to be told, and what was told answered?  A report that is given up may not have come. */
 extern bool backfill_has_reported(const Backfill *backfill);
 
 /* The request is through, one way or another. */

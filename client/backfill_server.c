@@ -130,6 +130,39 @@ backfill_request_free(BackfillRequest *request)
 	memset(request, 0, sizeof(*request));
 }
 
+int
+backfill_news_find(const BackfillNews *news, int64_t number)
+{
+	for (int i = 0; i < news->num_requests; i++)
+		if (news->requests[i].number == number)
+			return i;
+	return -1;
+}
+
+int
+backfill_news_next(const BackfillNews *news, int64_t done)
+{
+	int next = -1;
+
+	for (int i = 0; i < news->num_requests; i++)
+	{
+		int64_t number = news->requests[i].number;
+
+		if (number > done && (next < 0 || number < news->requests[next].number))
+			next = i;
+	}
+	return next;
+}
+
+int
+backfill_news_untold(const BackfillNews *news, int64_t done)
+{
+	for (int i = 0; i < news->num_requests; i++)
+		if (news->requests[i].number != 0 && news->requests[i].number <= done)
+			return i;
+	return -1;
+}
+
 void
 backfill_news_free(BackfillNews *news)
 {

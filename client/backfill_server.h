@@ -66,6 +66,14 @@ extern CdcStatus backfill_server_ask_news(PGconn *conn, const BackfillStream *st
 extern CdcStatus backfill_server_read_news(const PGresult *result, BackfillNews *news,
 										   CdcError *err) CDC_MUST_CHECK;
 extern void backfill_news_free(BackfillNews *news);
+
+/*
+ * Which of its requests has the number; is the next one, in the order of numbers, behind those that are done; is
+ * one of these, which the server takes for one that is not.	-1: none.	A zeroed request is none.
+ */
+extern int backfill_news_find(const BackfillNews *news, int64_t number);
+extern int backfill_news_next(const BackfillNews *news, int64_t done);
+extern int backfill_news_untold(const BackfillNews *news, int64_t done);
 extern void backfill_request_free(BackfillRequest *request);
 
 /* Sends a report; the answer is a row of one value: whether the request was cancelled. */

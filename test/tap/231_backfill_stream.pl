@@ -96,6 +96,38 @@ is($code, 0, 'it is streamed') or diag($log);
 is(scalar(grep { /"op":"snapshot"/ } @{ read_lines("$dir/plain.ndjson") }), 0, 'and has no existing rows');
 
 # ------------------------------------------------------------------------------------------------
+# A row that changes while its chunk is read, by an update that does not carry all of its values
+# ------------------------------------------------------------------------------------------------
+
+$node->safe_psql('postgres', q(
+	CREATE TABLE held (id int PRIMARY KEY, n int, body text); ALTER TABLE held ALTER body SET STORAGE EXTERNAL;
+	INSERT INTO held SELECT g, 0, repeat('b' || g, 2000) FROM generate_series(1, 50) g));
+$client = start_client($db, 's', "file://$file", args => [@args]);
+wait_log($client, qr/streaming slot/);
+# the reading waits, behind its first watermark, for a commit that waits for a standby
+$node->safe_psql('postgres', q(ALTER SYSTEM SET synchronous_standby_names = 'none_such'));
+$node->reload;
+$node->poll_query_until('postgres', q(SELECT setting = 'none_such' FROM pg_settings WHERE name = 'synchronous_standby_names'));
+my $commit = IPC::Run::start([ $node->installed_command('psql'), '-XAtq', '-d', $node->connstr('postgres'), '-c', q(INSERT INTO held VALUES (51, 0, 'b51')) ],
+	'<', \undef, '>', \my $commit_out, '2>', \my $commit_said, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+$node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep')) or die 'no commit waits';
+my $held = $node->safe_psql('postgres', q(SET synchronous_commit = local; SELECT cdc.backfill('all', 'held')));
+$node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted)) or die 'the reading does not wait';
+$node->safe_psql('postgres', q(SET synchronous_commit = local; UPDATE held SET n = 1 WHERE id = 25));
+$node->safe_psql('postgres', q(ALTER SYSTEM RESET synchronous_standby_names));
+$node->reload;
+$commit->finish;
+state_is($held, 's', 'done', 'the request is served');
+is(kill_client($client, 'TERM'), 0, 'the client ends') or diag(client_log($client));
+my @held = grep { /"table":"held"/ && !/"op":"insert"/ } @{ read_lines($file) };
+is(join(' ', map { /^\{"op":"(.).*"after":\{"id":(\d+)/ } @held), join(' ', 'u', 25, map { ('s', $_) } 1 .. 51), 'each row once, the changed one, too');
+my ($before25, $lsn25, $after25) = map { lsn_number($_) } map { /"commit_lsn":"([^"]+)"/ } @held[24 .. 26];
+cmp_ok($before25, '<', $lsn25, 'which was read again, with what is behind it');
+cmp_ok($lsn25, '<=', $after25, 'in order');
+like($held[25], qr/"after":\{"id":25,"n":1,"body":"(?:b25){2000}"\}/, 'and has the value that the update lacks');
+like($held[0], qr/"unchanged":\["body"\]/, 'as that says');
+
+# ------------------------------------------------------------------------------------------------
 # Cancelled
 # ------------------------------------------------------------------------------------------------
 
@@ -213,6 +245,15 @@ $node->start;
 state_is($crashed, 'killed', 'done', 'and is through after a crash of the server');
 is(kill_client($client, 'TERM'), 0, 'the client ends') or diag(client_log($client));
 is($target->safe_psql('postgres', q(SELECT count(*) = 2 * count(DISTINCT key) FROM cdc_records WHERE op = 'snapshot' AND "table" = 'items')), 't', 'each row once more');
+
+# a client that was gone when it had stored that the request is through, and before it had told the server
+my $of_crashed = "request = $crashed AND slot = 'killed'";
+my $told = $node->safe_psql('postgres', "SELECT state, rows FROM cdc.backfill_progress WHERE $of_crashed");
+$node->safe_psql('postgres', "UPDATE cdc.backfill_progress SET state = 'running', rows = 7 WHERE $of_crashed");
+($code, $log) = run_client($db, 'killed', $sink, @args, '--until=now');
+is($code, 0, 'the next client ends') or diag($log);
+is($node->safe_psql('postgres', "SELECT state, rows FROM cdc.backfill_progress WHERE $of_crashed"), $told, 'and has told the server what is so');
+unlike($log, qr/request $crashed /, 'without serving it again');
 
 # a sink that keeps no position: what the server was told decides
 create_slot($node, 'postgres', 'out');
