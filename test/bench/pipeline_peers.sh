@@ -6,7 +6,7 @@
 #	command_NAME N	sets command: from slot pipe_N to the topic bench_N.public.pipe; called once more to start it again
 # The program that is measured must be the process itself, since it is killed by its pid.
 
-peer_names="cdc cdc-at-least-once cdc-debezium debezium"
+peer_names="cdc cdc-short cdc-at-least-once cdc-debezium debezium pgstream"
 
 # ---------------------------------------------------------------------------------------------
 # cdc_client
@@ -30,13 +30,19 @@ describe_cdc() { echo "$("$cdc_client" --version | head -1), its defaults: \`del
 slot_cdc() { plugin=cdc_decoder; }
 command_cdc() { command_client "$1" ''; }
 
+# 5 ms is no faster: see doc/sink-kafka.md, what a transaction waits for.
+need_cdc-short() { need_cdc; }
+describe_cdc-short() { echo 'cdc_client, exactly once too, with `--commit-interval=10ms`'; }
+slot_cdc-short() { slot_cdc; }
+command_cdc-short() { command_client "$1" '' --commit-interval=10ms; }
+
 need_cdc-at-least-once() { need_cdc; }
-describe_cdc-at-least-once() { echo 'the same with `delivery=at-least-once`, which is what Debezium Server does'; }
+describe_cdc-at-least-once() { echo 'cdc_client with `delivery=at-least-once`, which is what Debezium Server does'; }
 slot_cdc-at-least-once() { slot_cdc; }
 command_cdc-at-least-once() { command_client "$1" '?delivery=at-least-once'; }
 
 need_cdc-debezium() { need_cdc; }
-describe_cdc-debezium() { echo 'the same with `delivery=at-least-once` and `format=debezium`: the records that Debezium writes'; }
+describe_cdc-debezium() { echo 'cdc_client with `delivery=at-least-once` and `format=debezium`: the records that Debezium writes'; }
 slot_cdc-debezium() { slot_cdc; }
 command_cdc-debezium() { command_client "$1" '?delivery=at-least-once' --format=debezium "--option=topic.prefix=bench_$1"; }
 
@@ -131,4 +137,64 @@ command_debezium()
 	fi
 	command=(env -C "$folder" ${debezium_java_home:+"JAVA_HOME=$debezium_java_home"}
 		"JAVA_OPTS=-Xmx$debezium_heap --add-opens=java.base/java.lang=ALL-UNNAMED" "$folder/run.sh")
+}
+
+# ---------------------------------------------------------------------------------------------
+# pgstream, a module of Go
+# ---------------------------------------------------------------------------------------------
+
+pgstream_version=v0.9.5
+pgstream_folder=${XDG_CACHE_HOME:-$HOME/.cache}/cdc_decoder/pgstream/$pgstream_version
+
+# Its own go.mod names a version of sonic that Go 1.26 does not compile.
+build_pgstream()
+{
+	[ ! -x "$pgstream_folder/pgstream" ] || return 0
+	mkdir -p "$pgstream_folder"
+	printf 'module peer\n\nrequire (\n\tgithub.com/xataio/pgstream %s\n\tgithub.com/bytedance/sonic v1.15.0\n)\n' \
+		"$pgstream_version" >"$pgstream_folder/go.mod"
+	env -C "$pgstream_folder" GOFLAGS=-mod=mod go build -o pgstream github.com/xataio/pgstream >"$work/go.log" 2>&1 ||
+		echo "Go could not build it: $(tail -n 1 "$work/go.log")"
+}
+
+need_pgstream()
+{
+	need_program go
+	[ -f "$libdir/wal2json.so" ] || echo "the plugin wal2json: apt install postgresql-$major-wal2json"
+	build_pgstream
+}
+
+describe_pgstream()
+{
+	echo "pgstream $pgstream_version ($(go version "$pgstream_folder/pgstream" | sed 's/.*: //')), wal2json, JSON, Kafka target; batches of 5,000" \
+		"messages instead of 100 for throughput, of 0.9 MB instead of 1.5, which is more than the broker's default takes, a batch timeout of 5 ms instead of 1 s for latency; no injector, whose triggers would" \
+		"slow the source"
+}
+
+slot_pgstream() { plugin=wal2json; }
+
+command_pgstream()
+{
+	local number=$1 file=$work/pgstream_$1.yaml
+	cat >"$file" <<-E
+		source:
+		  postgres:
+		    url: "postgres://postgres:none@127.0.0.1:$server_port/bench?sslmode=disable"
+		    mode: replication
+		    replication:
+		      replication_slot: "pipe_$number"
+		target:
+		  kafka:
+		    servers: ["127.0.0.1:$kafka_port"]
+		    topic:
+		      name: "bench_$number.public.pipe"
+		    batch:
+		      timeout: 5
+		      size: 5000
+		      max_bytes: 900000
+		modifiers:
+		  injector:
+		    enabled: false
+	E
+	command=("$pgstream_folder/pgstream" run --config "$file" --log-level error)
 }

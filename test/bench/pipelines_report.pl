@@ -70,6 +70,15 @@ sub read_runs
 	return \%read;
 }
 
+# The goals are against Debezium.
+sub compare
+{
+	my ($name, $what, $ratio, $bound, $goal) = @_;
+	return goal("$name beside $what", $ratio, $bound, $goal) if $what =~ /^debezium/;
+	printf "- %s beside %s: %.2f\n", $name, $what, $ratio;
+	return;
+}
+
 sub report
 {
 	my ($file) = @_;
@@ -120,13 +129,17 @@ sub report
 			my $peer = $_;
 			[ $peer, $cell->($peer, 'start', '%.2f'), $cell->($peer, 'recovery', '%.2f'), map { $cell->($peer, $_, '%d') } qw(again lost) ]
 		} @{ $read->{peers} });
-	my $theirs = $of{debezium} or return;
-	for my $peer (grep { $_ ne 'debezium' } @{ $read->{peers} })
+	my @ours = grep { /^cdc/ } @{ $read->{peers} };
+	for my $peer (grep { !/^cdc/ } @{ $read->{peers} })
 	{
-		my $ours = $of{$peer};
-		goal("$peer, Debezium's CPU per record / its", $theirs->{cpu} / $ours->{cpu}, 'at least', 20);
-		goal("$peer, Debezium's peak RSS / its", $theirs->{maxrss} / $ours->{maxrss}, 'at least', 10);
-		goal("$peer, its p99 / Debezium's", $ours->{p99} / $theirs->{p99}, 'at most', 0.33);
+		my $theirs = $of{$peer};
+		for my $name (@ours)
+		{
+			my $ours = $of{$name};
+			compare($name, "$peer, CPU per record, theirs / ours", $theirs->{cpu} / $ours->{cpu}, 'at least', 20);
+			compare($name, "$peer, peak RSS, theirs / ours", $theirs->{maxrss} / $ours->{maxrss}, 'at least', 10);
+			compare($name, "$peer, p99, ours / theirs", $ours->{p99} / $theirs->{p99}, 'at most', 0.33);
+		}
 	}
 	print "\n";
 	return;

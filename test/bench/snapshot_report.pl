@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # The report of test/bench/snapshot.
 #
-#	snapshot_report.pl FILE		lines: count N; rate N; rows copy|WORKERS "key=value ..."; latency never|initial "..."
+#	snapshot_report.pl FILE		lines: count N; rate N; rows copy|WORKERS "key=value ..."; disk "" "..."; latency never|initial "..."
 use strict;
 use warnings;
 
@@ -11,12 +11,13 @@ use lib "$FindBin::RealBin/lib";
 use BenchReport;
 
 die "usage: snapshot_report.pl FILE\n" unless @ARGV == 1;
-my (%read, %rows, %latency);
+my (%read, %rows, %latency, @disk);
 while (my $line = <>)
 {
 	chomp $line;
 	my ($kind, $what, $pairs) = split /\t/, $line;
 	if ($kind eq 'rows') { push @{ $rows{$what} }, parse_pairs($pairs) }
+	elsif ($kind eq 'disk') { push @disk, parse_pairs($pairs) }
 	elsif ($kind eq 'latency') { push @{ $latency{$what} }, parse_pairs($pairs) }
 	else { $read{$kind} = $what }
 }
@@ -42,7 +43,7 @@ sub rows_report
 
 	print "### $read{count} rows of 5 columns to a file\n\n";
 	table(
-		[ 'program', 'wall s: median (min–max)', 'thousand rows/s', 'its CPU s', 'MB', 'peak RSS MiB' ],
+		[ 'program', 'wall s: median (min–max)', 'thousand rows/s', 'its CPU s', 'all CPU s', 'cores at work', 'MB', 'peak RSS MiB' ],
 		map {
 			my @runs = @{ $rows{$_} };
 			[
@@ -50,11 +51,14 @@ sub rows_report
 				range('%.2f', values_of('wall', @runs)),
 				sprintf('%.0f', $read{count} / $wall{$_} / 1000),
 				sprintf('%.2f', median(map { $_->{user} + $_->{system} } @runs)),
+				sprintf('%.2f', median(values_of('busy', @runs))),
+				sprintf('%.2f', median(map { $_->{busy} / $_->{wall} } @runs)),
 				sprintf('%.0f', $runs[0]{bytes} / 1e6),
 				sprintf('%.1f', median(values_of('maxrss_kib', @runs)) / 1024),
 			]
 		} 'copy', sort grep { $_ ne 'copy' } keys %rows);
-	printf "With its file synced, as the client's is, COPY takes %.2f s.\n\n", $synced;
+	printf "With its file synced, as the client's is, COPY takes %.2f s.  The disk takes %.2f s for as many bytes as the client's (dd, synced).\n\n",
+	  $synced, median(values_of('wall', @disk));
 	goal('wall, COPY / one worker', $wall{copy} / $wall{1}, 'at least', 1);
 	goal('wall, one worker / two', $wall{1} / $wall{2}, 'at least', 1.6) if $wall{2};
 	goal("MiB, $_ worker" . ($_ == 1 ? '' : 's'), median(values_of('maxrss_kib', @{ $rows{$_} })) / 1024, 'at most', 64)
