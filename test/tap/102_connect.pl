@@ -122,7 +122,7 @@ $silent_port = $silent->sockport;
 my ($stdout, $stderr) = ('', '');
 my $waiting = start_client($node, [ @list, '-d', "host=127.0.0.1 port=$silent_port connect_timeout=600" ],
 	stdout => \$stdout, stderr => \$stderr);
-$silent->accept or die "no connection: $!";
+my $accepted = $silent->accept or die "no connection: $!"; # open until the signal has ended the wait
 $waiting->signal('TERM');
 $waiting->finish;
 is($waiting->result(0), 3, 'a signal ends the wait');

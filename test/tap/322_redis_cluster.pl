@@ -25,7 +25,7 @@ my %conf = ('cluster-enabled' => 'yes', 'cluster-config-file' => 'nodes.conf', '
 my @nodes = map { RedisServer->new(%conf) } 1 .. 2;
 $nodes[0]->command('CLUSTER', 'ADDSLOTSRANGE', 0, 8191);
 $nodes[1]->command('CLUSTER', 'ADDSLOTSRANGE', 8192, 16383);
-$nodes[0]->command('CLUSTER', 'MEET', '127.0.0.1', $nodes[1]{port});
+$nodes[0]->command('CLUSTER', 'MEET', '127.0.0.1', $nodes[1]{port}, $nodes[1]{conf}{'cluster-port'});
 foreach my $redis (@nodes)
 {
 	wait_until('the cluster', sub { $redis->command('CLUSTER', 'INFO') =~ /cluster_state:ok/ })

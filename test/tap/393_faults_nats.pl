@@ -10,5 +10,5 @@ use Test::More;
 
 fault_round(
 	sink => 'nats', seed => seed_random(20261122),
-	kinds => [qw(crash_sink kill_client second_client sink_stall_and_kill_client crash_server)]);
+	kinds => [qw(end_early crash_sink kill_client second_client sink_stall_and_kill_client crash_server)]);
 done_testing();

@@ -14,6 +14,9 @@ use Time::HiRes qw(time);
 # A client that is asked to stop finishes what is in flight, which a fault before may hold up.
 my $stop_limit = 30;
 
+# One that is to end at an LSN may have to wait for the walsender of one that was killed.
+my $end_limit = 60;
+
 # ------------------------------------------------------------------------------------------------
 # The client
 # ------------------------------------------------------------------------------------------------
@@ -89,6 +92,38 @@ sub second_client
 	{
 		CdcStream::kill_client($second, 'KILL');
 	}
+	$round->{hands_off} = 0;
+	return;
+}
+
+# A client dies that has stored no position for long, and the next one ends within what is delivered already, or
+# a little behind it: a position must never be less than that of the records.
+sub end_early
+{
+	my ($round, $fault) = @_;
+
+	$round->some_client;
+	$round->{hands_off} = 1;    # the clients are looked after here
+	CdcStream::kill_client($round->{client}, 'KILL');
+	$round->{client} = $round->start_another('--commit-interval=1h', '--retry-for=5min');
+	$round->run_for($fault->{down});
+	CdcStream::kill_client($round->{client}, 'KILL');
+	foreach my $part (0.2, 0.6, 1)
+	{
+		my $endpos = $round->sql("SELECT confirmed_flush_lsn + trunc($part * (pg_current_wal_flush_lsn() - "
+			. "confirmed_flush_lsn)) FROM pg_replication_slots WHERE slot_name = 'bank'");
+		my $began = time();
+
+		$round->{client} = $round->start_another("--endpos=$endpos", '--retry-for=5min');
+		until (FaultRound::has_ended($round->{client}))
+		{
+			die "the client does not end at $endpos\n" if time() - $began > $end_limit;
+			$round->run_for(0.02);
+		}
+		my $code = CdcStream::wait_client($round->{client});
+		die "the client was to end at $endpos: exit code $code, see $round->{client}{log}\n" if $code != 0;
+	}
+	$round->client_gone;
 	$round->{hands_off} = 0;
 	return;
 }

@@ -17,6 +17,7 @@ my %kinds = (
 	stop_client => [1],
 	pause_client => [1],
 	second_client => [2],
+	end_early => [2],
 	kill_walsender => [1],
 	terminate_walsender => [2],
 	crash_server => [2],

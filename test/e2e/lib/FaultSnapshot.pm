@@ -121,6 +121,7 @@ sub snapshot_plan
 sub snapshot_kinds
 {
 	my ($sink, @kinds) = @_;
+	@kinds = grep { $_ ne 'end_early' } @kinds;    # the end waits until they are through
 	return @kinds if $sink->resumes_snapshot;
 	return grep { !/client/ || $_ eq 'pause_client' } @kinds;
 }

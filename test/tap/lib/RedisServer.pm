@@ -31,11 +31,13 @@ sub program
 }
 
 # new([NAME => VALUE...]): a started server; parameters as in redis.conf, a list for several of one name.
-# Durable unless told otherwise: each write is synced before it is answered.
+# Durable unless told otherwise: each write is synced before it is answered.  A node of a cluster gets a free port
+# for the others too: the server's own choice, 10000 above, is where the system takes ports of connections from.
 sub new
 {
 	my ($class, %conf) = @_;
 	my $program = program() or die 'there is neither redis-server nor redis-check-rdb';
+	$conf{'cluster-port'} //= PostgreSQL::Test::Cluster::get_free_port() if $conf{'cluster-enabled'};
 	my $self = bless {
 		program => $program,
 		port => PostgreSQL::Test::Cluster::get_free_port(),
@@ -80,7 +82,10 @@ sub wait_ready
 
 	until (eval { ($self->command('PING') // '') eq 'PONG' })
 	{
-		die "Redis does not answer: $@" . slurp_file("$self->{dir}/redis.log") if time() > $deadline;
+		my $ended = waitpid($self->{pid}, POSIX::WNOHANG) == $self->{pid};
+		$self->{pid} = undef if $ended;
+		die "Redis does not answer: $@" . slurp_file("$self->{dir}/redis.log")
+		  if time() > $deadline || $ended;
 		usleep(20_000);
 	}
 	return;
