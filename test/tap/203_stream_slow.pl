@@ -56,11 +56,11 @@ close($writer);
 my ($bytes, $lines, $last) = (0, 0, '');
 my $take = sub {
 	my ($most) = @_;
-	my $got = sysread($reader, my $piece, $most) or return 0;
-	$bytes += $got;
+	my $piece = read_piece($reader, $most);
+	$bytes += length $piece;
 	$lines += ($piece =~ tr/\n//);
 	$last = substr($last . $piece, -1000);
-	return $got;
+	return length $piece;
 };
 1 while $bytes < 1_000_000 && $take->(10_000);
 my $walsender = walsender_pid($node, 'postgres', 's');

@@ -185,8 +185,9 @@ foreach my $case (@cases)
 
 wait_log($output, qr/trying again/);
 my ($written, $asked) = ('', 0);
-while (sysread($reading, $written, 65536, length $written))
+while ((my $piece = read_piece($reading, 65536)) ne '')
 {
+	$written .= $piece;
 	next if $asked || client_log($output) !~ /existing rows: through/;
 	$asked = kill('TERM', $output->{pid});
 }

@@ -56,7 +56,8 @@ while (time() - $started < $seconds)
 {
 	# select() is what paces the reader; nothing waits for anything here
 	select(undef, undef, undef, 1);
-	sysread($reader, my $piece, 200) or die 'the client has gone';
+	my $piece = read_piece($reader, 200);
+	die 'the client has gone' if $piece eq '';
 	print $lines $piece;
 	$read++;
 	my @now = map { memory($_) } $http, $pipe;
@@ -90,7 +91,8 @@ my $ready = IO::Select->new($reader);
 wait_until('everything to be delivered', sub {
 	while ($ready->can_read(0))
 	{
-		sysread($reader, my $piece, 1_000_000) or die 'the client has gone';
+		my $piece = read_piece($reader, 1_000_000);
+		die 'the client has gone' if $piece eq '';
 		print $lines $piece;
 	}
 	return $done->();

@@ -26,6 +26,8 @@ use PostgreSQL::Test::Utils;
 use Socket qw(SHUT_WR SOCK_STREAM SOL_SOCKET SO_LINGER);
 use Time::HiRes qw(usleep);
 
+use CdcTest qw(read_piece);
+
 # new(NODE): host and port to connect to are in the object
 sub new
 {
@@ -84,7 +86,7 @@ sub command
 {
 	my ($self, $command) = @_;
 	syswrite($self->{control}, "$command\n") or die "the proxy has gone: $!";
-	sysread($self->{control}, my $answer, 100) or die "the proxy has gone";
+	die 'the proxy has gone' if read_piece($self->{control}, 100) eq '';
 	return;
 }
 

@@ -9,6 +9,7 @@ use strict;
 use warnings;
 
 use Cwd qw(abs_path);
+use Errno;
 use Exporter qw(import);
 use File::Basename qw(dirname);
 use IPC::Run ();
@@ -19,7 +20,7 @@ use Test::More;
 our @EXPORT = qw(
 	make_node create_slot endpos run_sql output_file same_files
 	decode decode_by_sql decode_into decode_fails slot_options option_array
-	load_records identities strictly_rising read_lines slurp_bytes
+	load_records identities strictly_rising read_lines slurp_bytes read_piece
 	seed_random pick chance between
 	memory_of walsender_pid
 );
@@ -188,7 +189,7 @@ sub decode_into
 	{
 		local %ENV = $node->_get_env();
 		open(my $pipe, '-|', @$command) or die "could not run $command->[0]: $!";
-		while (sysread($pipe, my $piece, 1024 * 1024))
+		while ((my $piece = read_piece($pipe, 1024 * 1024)) ne '')
 		{
 			$sub->($piece, $copy);
 		}
@@ -239,6 +240,19 @@ sub slurp_bytes
 	open(my $handle, '<:raw', $file) or die "could not open $file: $!";
 	local $/;
 	return scalar <$handle>;
+}
+
+# read_piece(HANDLE, MOST): what is there to be read, once something is; '' at the end.	PostgreSQL's modules handle
+# SIGCHLD, so that whichever process ends or is stopped interrupts sysread().
+sub read_piece
+{
+	my ($handle, $most) = @_;
+	while (1)
+	{
+		my $got = sysread($handle, my $piece, $most);
+		return $piece if defined $got;
+		die "could not read: $!" unless $!{EINTR};
+	}
 }
 
 sub read_lines
